@@ -1,0 +1,1 @@
+"""Database as a Service: a control plane compatible with OpenStack Trove."""

@@ -1,0 +1,32 @@
+"""What the resources work with, made once per process and passed to each."""
+
+from dataclasses import dataclass, field
+
+from oslo_config import cfg
+
+from dbaas.api import options
+from dbaas.api.offers import Offers
+from dbaas.api.policy import Policy
+from dbaas.api.rates import Rates
+from dbaas.catalog.unit import Catalog
+from dbaas.common import killpoints
+from dbaas.common.sealing import Sealer
+from dbaas.contract.interfaces import TaskManager
+
+
+@dataclass(frozen=True)
+class Services:
+    catalog: Catalog
+    policy: Policy
+    offers: Offers
+    waker: TaskManager
+    """Never blocks, and may lose a wake: the task managers look for themselves, too."""
+    sealer: Sealer
+    rates: Rates
+    options: cfg.ConfigOpts.GroupAttr
+    reached: killpoints.Reached = killpoints.nothing
+    quotas: dict[str, int] = field(init=False)
+    """The limits of projects that have none of their own."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "quotas", options.quotas(self.options))

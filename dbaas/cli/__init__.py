@@ -1,0 +1,1 @@
+"""The tenant's command line: everything over REST, with progress."""

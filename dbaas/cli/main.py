@@ -1,0 +1,185 @@
+"""`dbaas`: the tenant's commands. What `openstack database` has not: progress, and operations."""
+
+from typing import Annotated
+
+import typer
+
+from dbaas.cli import accounts, session, show
+from dbaas.cli.client import Client, Json
+from dbaas.cli.session import Name
+from dbaas.contract import errors
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+instances = typer.Typer(no_args_is_help=True, help="Database servers.")
+operations = typer.Typer(no_args_is_help=True, help="What is being done, and how far it is.")
+app.add_typer(instances, name="instance")
+app.add_typer(operations, name="operation")
+app.add_typer(accounts.databases, name="database")
+app.add_typer(accounts.users, name="user")
+app.add_typer(accounts.root, name="root")
+
+Wait = Annotated[bool, typer.Option(help="Show the steps, and return when it is done.")]
+
+_PATIENCE = 3600.0
+
+
+@instances.command("list")
+def list_instances() -> None:
+    """List the project's instances."""
+    with session.client() as client:
+        show.table(
+            ("id", "name", "status", "health", "datastore", "addresses", "GiB"),
+            (
+                (
+                    one["id"], one["name"], one["status"], one["operating_status"],
+                    f"{one['datastore']['type']} {one['datastore']['version']}",
+                    ", ".join(one.get("ip", ())), one["volume"]["size"],
+                )
+                for one in client.instances()
+            ),
+        )  # fmt: skip
+
+
+@instances.command("show")
+def show_instance(name: Name) -> None:
+    """Show one instance."""
+    with session.client() as client:
+        show.OUT.print_json(data=client.instance(name))
+
+
+@instances.command("create")
+def create_instance(
+    name: Annotated[str, typer.Argument(help="Its name.")],
+    flavor: Annotated[str, typer.Option(help="Id of the flavor.")],
+    size: Annotated[int, typer.Option(min=1, help="GiB of its volume.")] = 1,
+    database: Annotated[list[str] | None, typer.Option(help="Database to make.")] = None,
+    user: Annotated[list[str] | None, typer.Option(help="User to make, as NAME:PASSWORD.")] = None,
+    wait: Wait = True,
+) -> None:
+    """Make a database server."""
+    databases = [{"name": one} for one in database or ()]
+    users = [_user(one, databases) for one in user or ()]
+    body: Json = {
+        "name": name,
+        "flavorRef": flavor,
+        "volume": {"size": size},
+        "databases": databases,
+        "users": users,
+    }
+    with session.client() as client:
+        made = client.post("/instances", {"instance": body})["instance"]
+        show.OUT.print(made["id"])
+        _follow(client, made["id"], wait=wait)
+
+
+def _user(text: str, databases: list[dict[str, str]]) -> Json:
+    name, colon, password = text.partition(":")
+    if not colon:
+        raise errors.Invalid("a user is NAME:PASSWORD")
+    return {"name": name, "password": password, "databases": databases}
+
+
+@instances.command("restart")
+def restart_instance(name: Name, wait: Wait = True) -> None:
+    """Restart the database server."""
+    _act(name, {"restart": {}}, wait=wait)
+
+
+@instances.command("resize-volume")
+def resize_volume(
+    name: Name,
+    size: Annotated[int, typer.Argument(min=1, help="GiB that the volume is to have.")],
+    wait: Wait = True,
+) -> None:
+    """Grow the data volume, while the database server goes on."""
+    _act(name, {"resize": {"volume": {"size": size}}}, wait=wait)
+
+
+@instances.command("resize-flavor")
+def resize_flavor(
+    name: Name,
+    flavor: Annotated[str, typer.Argument(help="Id of the flavor that it is to have.")],
+    wait: Wait = True,
+) -> None:
+    """Give the server more memory and processors, or less."""
+    _act(name, {"resize": {"flavorRef": flavor}}, wait=wait)
+
+
+@instances.command("access")
+def change_access(
+    name: Name,
+    allow: Annotated[
+        list[str] | None, typer.Option(help="Network that it can be reached from; none: from all.")
+    ] = None,
+    public: Annotated[bool, typer.Option(help="Whether it has a public address.")] = False,
+    wait: Wait = True,
+) -> None:
+    """Say from where an instance can be reached."""
+    with session.client() as client:
+        instance = client.instance(name)
+        access = {"is_public": public, "allowed_cidrs": allow or []}
+        client.put(f"/instances/{instance['id']}", {"instance": {"access": access}})
+        _follow(client, instance["id"], wait=wait)
+
+
+def _act(name: str, action: Json, *, wait: bool) -> None:
+    with session.client() as client:
+        instance = client.instance(name)
+        client.post(f"/instances/{instance['id']}/action", action)
+        _follow(client, instance["id"], wait=wait)
+
+
+@instances.command("delete")
+def delete_instance(name: Name, wait: Wait = True) -> None:
+    """Delete an instance with all its data."""
+    with session.client() as client:
+        instance = client.instance(name)
+        client.delete(f"/instances/{instance['id']}")
+        _follow(client, instance["id"], wait=wait)
+
+
+def _follow(client: Client, instance_id: str, *, wait: bool) -> None:
+    operation = client.operation_of(instance_id)
+    if operation is None or not wait:
+        return
+    ended = client.follow(operation["id"], show.live(), _PATIENCE)
+    if ended["state"] != "succeeded":
+        fault = ended["fault"] or {"message": "no reason was given"}
+        raise errors.Failed(f"it {ended['state']}: {fault['message']}")
+
+
+@operations.command("list")
+def list_operations(
+    instance: Annotated[str | None, typer.Option(help="Only those of this instance.")] = None,
+) -> None:
+    """List operations, the newest first."""
+    with session.client() as client:
+        query = {} if instance is None else {"instance_id": client.instance(instance)["id"]}
+        show.table(
+            ("id", "kind", "instance", "state", "progress", "created", "reason"),
+            (
+                (
+                    one["id"], one["kind"], one["instance_id"], one["state"],
+                    f"{one['progress']:.0%}", one["created"], (one["fault"] or {}).get("message"),
+                )
+                for one in client.get("/operations", **query)["operations"]
+            ),
+        )  # fmt: skip
+
+
+@operations.command("show")
+def show_operation(operation_id: Annotated[str, typer.Argument(help="Its id.")]) -> None:
+    """Show an operation with its steps."""
+    with session.client() as client:
+        show.OUT.print_json(data=client.get(f"/operations/{operation_id}")["operation"])
+
+
+@operations.command("follow")
+def follow_operation(operation_id: Annotated[str, typer.Argument(help="Its id.")]) -> None:
+    """Show an operation's steps as they are done."""
+    with session.client() as client:
+        show.OUT.print(client.follow(operation_id, show.live(), _PATIENCE)["state"])
+
+
+def main() -> None:
+    app()

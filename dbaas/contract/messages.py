@@ -1,0 +1,258 @@
+"""The values that travel between the control plane and a guest agent."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from dbaas.contract.secret import Secret
+
+
+class ServiceStatus(StrEnum):
+    """How the database server in a guest is; the words are those of the wire."""
+
+    NEW = "new"
+    BUILDING = "building"
+    HEALTHY = "healthy"
+    RUNNING = "running"
+    RESTARTING = "restarting"
+    SHUTDOWN = "shutdown"
+    CRASHED = "crashed"
+    FAILED = "failed to spawn"
+    UNKNOWN = "unknown"
+    GUEST_ERROR = "guestagent error"
+
+
+@dataclass(frozen=True)
+class DatabaseSpec:
+    """A database to be made; empty texts mean the server's own default."""
+
+    name: str
+    character_set: str = ""
+    collate: str = ""
+
+
+@dataclass(frozen=True)
+class UserSpec:
+    """An account to be made, with every right on `databases`."""
+
+    name: str
+    password: Secret
+    host: str = "%"
+    databases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ServerCertificate:
+    """What an engine needs to speak TLS; PEM texts, the key is that of an EC P-256 pair."""
+
+    certificate: str
+    key: Secret
+    authority: str
+
+
+@dataclass(frozen=True)
+class Prepare:
+    """Everything that turns an empty guest into a database server."""
+
+    engine: str
+    version: str
+    memory_mib: int
+    server_id: int
+    certificate: ServerCertificate
+    databases: tuple[DatabaseSpec, ...] = ()
+    users: tuple[UserSpec, ...] = ()
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Introduction:
+    """First contact: who the guest is from now on. Sent under the contact key, repeatable."""
+
+    user: str
+    password: Secret
+    key_id: str
+    command_key: Secret
+    """Hex of the 256-bit key under which commands come."""
+    event_key: Secret
+    """Hex of the 256-bit key under which the guest's events go."""
+
+
+@dataclass(frozen=True)
+class Health:
+    """What a heartbeat says; sizes in bytes, `uptime` in seconds."""
+
+    service: ServiceStatus
+    volume_total: int = 0
+    volume_used: int = 0
+    engine_version: str = ""
+    uptime: float = 0.0
+    progress: Mapping[str, float] = field(default_factory=dict)
+    """Command id to fraction done, of long commands."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The answer to `Prepare`: the first health, so that nobody waits for a heartbeat."""
+
+    health: Health
+
+
+@dataclass(frozen=True)
+class VolumeGrowth:
+    """Make the file system at least `size` bytes (less what it needs for itself)."""
+
+    size: int
+
+
+@dataclass(frozen=True)
+class VolumeSize:
+    total: int
+    used: int
+
+
+@dataclass(frozen=True)
+class Page:
+    """Which part of a list: at most `limit` items whose names follow `marker`."""
+
+    limit: int
+    marker: str = ""
+
+
+@dataclass(frozen=True)
+class DatabasePage:
+    """Names of databases in ascending order; `more`: whether others follow."""
+
+    names: tuple[str, ...]
+    more: bool
+
+
+@dataclass(frozen=True)
+class Databases:
+    databases: tuple[DatabaseSpec, ...]
+
+
+@dataclass(frozen=True)
+class DatabaseName:
+    name: str
+
+
+@dataclass(frozen=True)
+class UserKey:
+    """What tells accounts apart: the same name may exist at several hosts."""
+
+    name: str
+    host: str = "%"
+
+
+@dataclass(frozen=True)
+class UserView:
+    """An account with the databases on which it has rights, in ascending order."""
+
+    name: str
+    host: str
+    databases: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class UserPage:
+    """Accounts in ascending order of name and host; `more`: whether others follow.
+
+    The marker of a page of users is `name@host`.
+    """
+
+    users: tuple[UserView, ...]
+    more: bool
+
+
+@dataclass(frozen=True)
+class Users:
+    users: tuple[UserSpec, ...]
+
+
+@dataclass(frozen=True)
+class UserChange:
+    """What of an account is to change; None: it stays."""
+
+    user: UserKey
+    name: str | None = None
+    host: str | None = None
+    password: Secret | None = None
+
+
+@dataclass(frozen=True)
+class UserChanges:
+    """All of them, or none."""
+
+    changes: tuple[UserChange, ...]
+
+
+@dataclass(frozen=True)
+class Access:
+    """Rights on databases: every right on each, to be given or taken."""
+
+    user: UserKey
+    databases: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RootPassword:
+    password: Secret
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What the guest has of memory from now on."""
+
+    memory_mib: int
+
+
+class Fate(StrEnum):
+    """What became of a command that its sender wants no more."""
+
+    NEVER_RAN = "never ran"
+    FINISHED = "finished"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True)
+class Cancel:
+    """Do not begin the command of this id, or stop it."""
+
+    command: str
+
+
+@dataclass(frozen=True)
+class Cancelled:
+    fate: Fate
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An error as it travels: its class by name, and text that a tenant may read."""
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Contact:
+    """The file that a new server finds: how to reach the broker for first contact, no more.
+
+    Worth nothing once the guest was introduced: the user and the key are deleted then.
+    """
+
+    instance: str
+    host: str
+    port: int
+    vhost: str
+    authority: str
+    """PEM of the authority that signed the broker's certificate."""
+    user: str
+    password: Secret
+    key_id: str
+    key: Secret
+    """Hex of the 256-bit contact key; commands and the answers of first contact use it."""
+
+
+CONTACT_FILE = "/etc/dbaas/contact.json"
+"""Where a guest finds its `Contact`."""

@@ -1,0 +1,214 @@
+"""MariaDB as the agent drives it: its data directory, its files, its process."""
+
+import json
+import os
+import secrets
+import shutil
+import time
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+
+from dbaas.contract import codec, errors
+from dbaas.contract.messages import Prepare, ServerCertificate
+from dbaas.engines.base import Places, Signs, Tenancy
+from dbaas.engines.mariadb import config, takeover
+from dbaas.engines.mariadb.takeover import Entrance
+from dbaas.host import commands, files, services, volumes
+from dbaas.host.services import Process, Service
+
+USER = "mysql"
+STOP_GRACE = 90.0
+"""Seconds to write changed pages and end, before it is killed; what was committed is safe then."""
+UNFINISHED = "data.{}.unfinished"
+FIRST_PAUSE, LONGEST_PAUSE = 0.002, 0.1
+"""Seconds between two looks at whether a server that starts answers already."""
+SIGN_TIMEOUT = 3.0
+OVERCOMMIT = Path("/proc/sys/vm/overcommit_memory")
+COMPLAINT = 500
+"""Characters of the server's last error that go into an error's text."""
+
+
+class MariaDB:
+    """One MariaDB server. Implements `Engine`."""
+
+    def __init__(self, series: str, places: Places, user: str = USER) -> None:
+        self._template = places.templates / f"mariadb-{series}"
+        self._volume = places.volume
+        self._configuration = places.configuration / "mariadb"
+        self._options = self._configuration / "my.cnf"
+        self._sheet = self._configuration / "sheet.json"
+        runtime = places.runtime / "mariadb"
+        self._user = user if places.alone else ""
+        self._layout = config.Layout(
+            data=places.volume / "data",
+            temporary=places.volume / "tmp",
+            socket=runtime / "mariadbd.sock",
+            pid_file=runtime / "mariadbd.pid",
+            certificate=self._configuration / "server.crt",
+            key=self._configuration / "server.key",
+            authority=self._configuration / "ca.crt",
+            take_over=self._configuration / "take-over.sql",
+            address=places.address,
+        )
+        password = None if places.alone else self._configuration / "administrator"
+        self._entrance = Entrance(self._layout.socket, password)
+        self._logs = places.logs
+        self._service = Service(
+            program=("mariadbd", f"--defaults-file={self._options}"),
+            record=places.runtime / "mariadb.process",
+            output=places.logs / "mariadb.log",
+            user=self._user,
+        )
+
+    def install(self, order: Prepare) -> None:
+        machine = self._machine(order.memory_mib, order.server_id)
+        sheet = config.Sheet(machine, config.checked(order.settings))
+        self._make_directories()
+        self._write_certificate(order.certificate)
+        self._configure(sheet)
+        if not self._layout.data.exists():
+            self._copy_template()
+
+    def start(self, timeout: float) -> None:
+        self._make_directories()
+        process = services.start(self._service)
+        deadline = time.monotonic() + timeout
+        pause = FIRST_PAUSE
+        while not self.signs().answers:
+            if services.wait(process, pause):
+                raise errors.Failed(f"the database server ended at once: {self._complaint()}")
+            if time.monotonic() > deadline:
+                raise errors.Unavailable(
+                    f"the database server does not answer {timeout:.0f} s after its start"
+                )
+            pause = min(pause * 1.2, LONGEST_PAUSE)
+
+    def stop(self) -> None:
+        services.stop(self._service, grace=STOP_GRACE)
+
+    def admit(self, order: Prepare) -> None:
+        from dbaas.engines.mariadb import admin, databases, users
+
+        with admin.session(self._entrance, timeout=60.0) as session:
+            for database in order.databases:
+                databases.ensure(session, database)
+            for user in order.users:
+                users.ensure(session, user)
+
+    def tenancy(self) -> AbstractContextManager[Tenancy]:
+        from dbaas.engines.mariadb import tenancy
+
+        return tenancy.connected(self._entrance)
+
+    def use_memory(self, memory_mib: int) -> bool:
+        from dbaas.engines.mariadb import admin, memory
+
+        sheet = codec.load(config.Sheet, json.loads(self._sheet.read_bytes()))
+        machine = self._machine(memory_mib, sheet.machine.server_id)
+        self._configure(replace(sheet, machine=machine))
+        own = {k: v for k, v in config.sizes(machine).items() if k not in sheet.settings}
+        try:
+            with admin.session(self._entrance, timeout=60.0) as session:
+                return memory.fit(session, own)
+        except errors.Forbidden:
+            return True  # its tenant, as root, shut us out: a start lets us in again
+
+    def process(self) -> Process | None:
+        return services.find(self._service)
+
+    def signs(self) -> Signs:
+        if not self._layout.socket.exists():
+            return Signs(answers=False)
+        from dbaas.engines.mariadb import admin
+
+        return Signs(*admin.sign_of_life(self._entrance, SIGN_TIMEOUT))
+
+    @property
+    def output(self) -> Path:
+        return self._service.output
+
+    def _make_directories(self) -> None:
+        for directory in (self._configuration, self._service.record.parent, self._logs):
+            directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+        for directory in (self._layout.socket.parent, self._layout.temporary):
+            directory.mkdir(mode=0o755, exist_ok=True)
+            self._give(directory)
+        self._layout.temporary.chmod(0o700)
+
+    def _machine(self, memory_mib: int, server_id: int) -> config.Machine:
+        volume = volumes.usage(self._volume).total
+        return config.Machine(memory_mib, volume, server_id, _reservable_mib())
+
+    def _configure(self, sheet: config.Sheet) -> None:
+        """Write the option file, and what it is made from."""
+        self._place(self._sheet, json.dumps(codec.dump(sheet)), 0o600)
+        self._place(self._layout.take_over, takeover.script(self._password()), 0o640)
+        self._place(self._options, config.render(sheet, self._layout), 0o640)
+
+    def _password(self) -> str:
+        """Return the service's password, made once; empty where it needs none."""
+        file = self._entrance.password
+        if file is None:
+            return ""
+        if not file.exists():
+            self._place(file, secrets.token_hex(32), 0o600)
+        return file.read_text()
+
+    def _write_certificate(self, certificate: ServerCertificate) -> None:
+        self._place(self._layout.authority, certificate.authority, 0o644)
+        self._place(self._layout.certificate, certificate.certificate, 0o644)
+        self._place(self._layout.key, certificate.key.reveal(), 0o400)
+
+    def _place(self, path: Path, content: str, mode: int) -> None:
+        """Write a file that only root changes and that the server reads."""
+        files.write(path, content, mode=mode)
+        if self._user:
+            shutil.chown(path, self._user if mode == 0o400 else "root", self._user)
+
+    def _copy_template(self) -> None:
+        """Copy the data directory; it gets its name when it is whole and on the disk."""
+        if not self._template.is_dir():
+            raise errors.Failed(f"this image has no {self._template.name} data directory to copy")
+        for leftover in self._volume.glob(UNFINISHED.format("*")):
+            shutil.rmtree(leftover)
+        # Under a name of its own: the copy that a killed agent left may still be going on.
+        unfinished = self._volume / UNFINISHED.format(secrets.token_hex(4))
+        commands.run(
+            ["cp", "-a", "--reflink=auto", str(self._template), str(unfinished)], timeout=120.0
+        )
+        for root, directories, names in os.walk(unfinished):
+            for entry in (".", *directories, *names):
+                self._give(Path(root, entry))
+        commands.run(["sync", "-f", str(unfinished)], timeout=120.0)
+        unfinished.rename(self._layout.data)
+        files.sync_directory(self._volume)
+
+    def _give(self, path: Path) -> None:
+        """Make it the server's own; the image may have been made with another id for it."""
+        if self._user:
+            shutil.chown(path, self._user, self._user)
+
+    def _complaint(self) -> str:
+        return last_error(self._service.output) or "it gave no reason"
+
+
+def last_error(output: Path) -> str:
+    """Return the last error in the server's output, without its time stamp; empty if none."""
+    try:
+        lines = output.read_text(errors="replace").splitlines()[-200:]
+    except FileNotFoundError:
+        return ""
+    found = [line.partition("[ERROR]")[2].strip() for line in lines if "[ERROR]" in line]
+    named = [line for line in found if line != "Aborting"]
+    return named[-1][:COMPLAINT] if named else ""
+
+
+def _reservable_mib() -> int:
+    """Return the kernel's memory; 0 where it counts what is reserved as used.
+
+    Linux documentation, "Overcommit Accounting": that is mode 2.
+    """
+    if OVERCOMMIT.read_text().strip() == "2":
+        return 0
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // config.MIB

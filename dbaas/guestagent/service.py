@@ -1,0 +1,102 @@
+"""The guest agent: carries out what the control plane orders, on the database server beside it."""
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+
+from dbaas.contract.messages import CONTACT_FILE
+from dbaas.engines.base import Places
+from dbaas.guestagent import identity
+from dbaas.guestagent.desk import Desk
+from dbaas.guestagent.endpoint import Endpoint
+from dbaas.guestagent.identity import Paths
+from dbaas.guestagent.journal import Journal
+from dbaas.guestagent.reporter import Reporter
+from dbaas.guestagent.session import Session
+from dbaas.guestagent.supervisor import Supervisor
+from dbaas.rpc.guests import AgentLink
+
+LOG = logging.getLogger(__name__)
+
+STATE = Path("/var/lib/dbaas/agent")
+
+
+def main() -> None:
+    """Run until SIGTERM; the database server goes on without us.
+
+    With `--root`, the guest is a directory and an address of a machine that others use as well.
+    """
+    root, address = _given(sys.argv[1:])
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
+    )
+    os.umask(0o022)
+    session, supervisor = assemble(*_where(root, address))
+
+    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # the handler's form
+        supervisor.leave()
+        session.stop()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    session.run()
+    LOG.info("stopped")
+
+
+def _given(arguments: Sequence[str]) -> tuple[Path | None, str]:
+    """Return `--root` and `--address`."""
+    if not arguments:
+        return None, "*"
+    import argparse  # only now: it takes a tenth of a guest's start, and a guest has no arguments
+
+    parser = argparse.ArgumentParser(prog="dbaas-guestagent", description=__doc__)
+    parser.add_argument("--root", type=Path, help="directory to take for the machine's root")
+    parser.add_argument("--address", default="*", help="where the database server is to listen")
+    given = parser.parse_args(arguments)
+    return given.root, given.address
+
+
+def _where(root: Path | None, address: str) -> tuple[Paths, Places]:
+    """Return where all is: on a machine of its own, or below a directory."""
+    own = Places()
+    if root is None:
+        return Paths(STATE, Path(CONTACT_FILE)), replace(own, address=address)
+
+    def below(path: Path) -> Path:
+        return root / path.relative_to("/")
+
+    places = Places(
+        volume=below(own.volume),
+        configuration=below(own.configuration),
+        runtime=root / "run",  # short, since unix sockets are there
+        logs=below(own.logs),
+        templates=below(own.templates),
+        address=address,
+        alone=False,
+    )
+    places.runtime.mkdir(exist_ok=True)
+    return Paths(below(STATE), below(Path(CONTACT_FILE))), places
+
+
+def assemble(paths: Paths, places: Places) -> tuple[Session, Supervisor]:
+    """Return an agent's main loop, which is to be run, and its other half, which works already."""
+    paths.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    boot = identity.count_boot(paths)
+    journal = Journal(paths.state)
+    reporter = Reporter(boot, journal)
+    supervisor = Supervisor(places, paths.state / "engine.json", reporter.heartbeat)
+    desk = Desk(
+        journal,
+        lambda task: Endpoint(task, supervisor, session.introduce, desk.cancel),
+        reporter.log,
+    )
+    session = Session(paths, desk, reporter, AgentLink, supervisor.say_again)
+    LOG.info("agent started, boot %d", boot)
+    supervisor.start()
+    desk.start()
+    return session, supervisor

@@ -1,0 +1,1 @@
+"""Everything of dbaas on one host, in one directory, under one supervisor."""

@@ -1,0 +1,34 @@
+"""The flows, one file per operation."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from dbaas.taskmanager.flow import Flow
+from dbaas.taskmanager.flows.ask_guest import ASK_GUEST
+from dbaas.taskmanager.flows.create_instance import CREATE_INSTANCE
+from dbaas.taskmanager.flows.delete_instance import DELETE_INSTANCE
+from dbaas.taskmanager.flows.reset_status import RESET_STATUS
+from dbaas.taskmanager.flows.resize_flavor import RESIZE_FLAVOR
+from dbaas.taskmanager.flows.resize_volume import RESIZE_VOLUME
+from dbaas.taskmanager.flows.restart_instance import RESTART_INSTANCE
+from dbaas.taskmanager.flows.root import DISABLE_ROOT, ENABLE_ROOT
+from dbaas.taskmanager.flows.rotate_keys import ROTATE_KEYS
+from dbaas.taskmanager.flows.update_access import UPDATE_ACCESS
+
+FLOWS: Mapping[str, Flow[Any]] = {
+    flow.kind: flow
+    for flow in (
+        ASK_GUEST,
+        CREATE_INSTANCE,
+        DELETE_INSTANCE,
+        DISABLE_ROOT,
+        ENABLE_ROOT,
+        RESET_STATUS,
+        RESIZE_FLAVOR,
+        RESIZE_VOLUME,
+        RESTART_INSTANCE,
+        ROTATE_KEYS,
+        UPDATE_ACCESS,
+    )
+}
+"""Every kind of operation that a task manager can carry on."""

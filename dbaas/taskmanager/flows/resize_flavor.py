@@ -1,0 +1,103 @@
+"""Another flavor for an instance's server, with a way back until it is confirmed."""
+
+from dataclasses import dataclass
+
+from dbaas.catalog import instances
+from dbaas.cloud.base import Server, ServerState
+from dbaas.contract import errors
+from dbaas.contract.messages import Memory
+from dbaas.contract.operations import LedgerKind, Operation
+from dbaas.contract.requests import ResizeFlavor
+from dbaas.contract.states import Event
+from dbaas.taskmanager.flow import Flow, Step, Wait
+from dbaas.taskmanager.steps import cloud
+from dbaas.taskmanager.toolbox import Toolbox
+
+
+@dataclass
+class Resize:
+    instance_id: str
+    request: ResizeFlavor
+
+
+def begin(op: Operation, request: ResizeFlavor) -> Resize:
+    return Resize(op.instance_id, request)
+
+
+def resize_server(op: Resize, tools: Toolbox) -> None:
+    server = _server(op, tools)
+    if server.state is ServerState.ACTIVE and server.flavor != op.request.new_flavor:
+        compute, flavor = tools.cloud.compute, op.request.new_flavor
+        server = tools.effect(lambda: compute.resize_server(server.name, flavor))
+    _expect_flavor(server, op.request.new_flavor)
+
+
+def return_to_old_flavor(op: Resize, tools: Toolbox) -> None:
+    """Go back, by the cloud's own way while that is open, and give back what was charged."""
+    server, compute = _server(op, tools), tools.cloud.compute
+    old = op.request.old_flavor
+    if server.state is ServerState.VERIFY_RESIZE:
+        tools.effect(lambda: compute.revert_resize(server.name))
+        raise Wait(cloud.POLL)
+    if server.state is ServerState.ACTIVE and server.flavor != old:
+        server = tools.effect(lambda: compute.resize_server(server.name, old))
+    _expect_flavor(server, old)
+    if server.state is ServerState.VERIFY_RESIZE:
+        tools.effect(lambda: compute.confirm_resize(server.name))
+    tools.write(
+        lambda unit: instances.settle_flavor(unit, op.instance_id, old, op.request.old_ram_mib)
+    )
+
+
+def use_new_memory(op: Resize, tools: Toolbox) -> None:
+    tools.guest(op.instance_id).use_memory(Memory(op.request.new_ram_mib))
+
+
+def use_old_memory(op: Resize, tools: Toolbox) -> None:
+    tools.guest(op.instance_id).use_memory(Memory(op.request.old_ram_mib))
+
+
+def confirm_resize(op: Resize, tools: Toolbox) -> None:
+    server, compute = _server(op, tools), tools.cloud.compute
+    if server.state is ServerState.VERIFY_RESIZE:
+        tools.effect(lambda: compute.confirm_resize(server.name))
+        server = _server(op, tools)
+    cloud.expect_server(server.state, server.fault)
+
+
+def record_flavor(op: Resize, tools: Toolbox) -> None:
+    new = op.request
+    tools.write(
+        lambda unit: instances.settle_flavor(unit, op.instance_id, new.new_flavor, new.new_ram_mib)
+    )
+    tools.write(lambda unit: instances.happened(unit, op.instance_id, Event.RESIZED))
+
+
+def _server(op: Resize, tools: Toolbox) -> Server:
+    name = tools.name_of(op.instance_id, LedgerKind.SERVER)
+    server = tools.cloud.compute.find_server(name)
+    if server is None:
+        raise errors.Failed("The instance's server is gone.")
+    return server
+
+
+def _expect_flavor(server: Server, flavor: str) -> None:
+    if server.state is ServerState.VERIFY_RESIZE:
+        return
+    cloud.expect_server(server.state, server.fault)
+    if server.flavor != flavor:
+        raise errors.Failed(f"The cloud left the server at the flavor {server.flavor}.")
+
+
+RESIZE_FLAVOR = Flow(
+    "resize_flavor",
+    ResizeFlavor,
+    Resize,
+    begin,
+    (
+        Step(resize_server, undo=return_to_old_flavor),
+        Step(use_new_memory, undo=use_old_memory),
+        Step(confirm_resize, pivot=True),
+        Step(record_flavor),
+    ),
+)

@@ -1,0 +1,67 @@
+"""Work that is due again and again, done by one task manager at a time, under a lease."""
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dbaas.catalog import guests, idempotency, leases, operation_views, operations
+from dbaas.catalog.unit import Catalog, Unit
+from dbaas.contract import errors
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Duty:
+    """`every`: seconds between two times, over all task managers."""
+
+    name: str
+    every: float
+    work: Callable[[Unit], object]
+
+
+DUTIES = (
+    Duty("forget-idempotency-keys", 600.0, idempotency.purge),
+    Duty("forget-health-of-strangers", 600.0, guests.forget_strangers),
+    Duty("wipe-answers", 30.0, operations.wipe_answers),
+    Duty("report-stuck-operations", 60.0, lambda unit: _report(operation_views.stuck(unit))),
+)
+
+_LOOK = 5.0
+
+
+class Periodic:
+    """One thread; it never does the same duty beside another process."""
+
+    def __init__(self, catalog: Catalog, duties: tuple[Duty, ...] = DUTIES) -> None:
+        self._catalog = catalog
+        self._duties = duties
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="periodic", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.wait(_LOOK):
+            for duty in self._duties:
+                try:
+                    self._do(duty)
+                except errors.Unavailable as error:
+                    LOG.warning("Duty %s is put off: %s", duty.name, error.text)
+                except Exception:  # a defect in one duty must not end the others
+                    LOG.exception("Duty %s met a defect", duty.name)
+
+    def _do(self, duty: Duty) -> None:
+        if self._catalog.run(lambda unit: leases.take(unit, duty.name, duty.every)):
+            self._catalog.run(duty.work)
+
+
+def _report(stuck: list[str]) -> None:
+    for operation_id in stuck:
+        LOG.error("Operation %s is stuck: this is a defect.", operation_id)

@@ -1,0 +1,123 @@
+"""The parts of an instance that a cloud gives: port, volume, server."""
+
+import functools
+from collections.abc import Callable
+from typing import Protocol
+
+from dbaas.catalog import instances
+from dbaas.cloud.base import Port, PortOrder, ServerState, VolumeState
+from dbaas.contract import errors
+from dbaas.contract.operations import LedgerKind
+from dbaas.contract.requests import CreateInstance
+from dbaas.taskmanager.flow import Wait
+from dbaas.taskmanager.steps.bus import OfInstance
+from dbaas.taskmanager.toolbox import Toolbox
+
+POLL = 0.5
+"""Seconds between two looks at something that the cloud is still at."""
+
+
+class WithPort(OfInstance, Protocol):
+    request: CreateInstance
+    address: str
+    address6: str
+
+
+def make_ports(op: WithPort, tools: Toolbox) -> None:
+    """Make the tenant's port, and one to reach the broker by where that one does not lead there."""
+    wanted = op.request
+    port = _made_port(
+        op,
+        LedgerKind.PORT,
+        lambda name: PortOrder(name, wanted.network, wanted.subnet, wanted.address, wanted.reach),
+        tools,
+    )
+    op.address, op.address6 = port.address, port.address6
+    shown = [
+        {"address": address, "type": "private", "network": port.network}
+        for address in (port.address, port.address6)
+        if address
+    ]
+    tools.write(lambda unit: instances.describe(unit, op.instance_id, addresses=shown))
+    if tools.cloud.networks.management_network():
+        order = functools.partial(PortOrder, management=True)
+        _made_port(op, LedgerKind.MANAGEMENT_PORT, order, tools)
+
+
+def _made_port(
+    op: OfInstance, kind: LedgerKind, order: Callable[[str], PortOrder], tools: Toolbox
+) -> Port:
+    networks = tools.cloud.networks
+    port = tools.make(
+        op.instance_id,
+        kind,
+        networks.find_port,
+        lambda name: networks.create_port(order(name)),
+        tools.cloud.settle_time,
+    )
+    if port.interrupted:
+        make_anew(lambda: networks.delete_port(port.name), tools)
+    return port
+
+
+def delete_ports(op: OfInstance, tools: Toolbox) -> None:
+    networks, settle = tools.cloud.networks, tools.cloud.settle_time
+    kinds = [LedgerKind.PORT]
+    if networks.management_network():
+        kinds.append(LedgerKind.MANAGEMENT_PORT)
+    for kind in kinds:
+        tools.unmake(op.instance_id, kind, networks.find_port, networks.delete_port, settle)
+    tools.write(lambda unit: instances.describe(unit, op.instance_id, addresses=[]))
+
+
+def delete_volume(op: OfInstance, tools: Toolbox) -> None:
+    volumes = tools.cloud.volumes
+
+    def delete(name: str) -> None:
+        try:
+            volumes.delete_volume(name)
+        except errors.Busy:
+            raise Wait(POLL) from None
+
+    tools.unmake(
+        op.instance_id,
+        LedgerKind.VOLUME,
+        volumes.find_volume,
+        delete,
+        tools.cloud.settle_time,
+    )
+    tools.write(lambda unit: instances.describe(unit, op.instance_id, volume_id=""))
+
+
+def delete_server(op: OfInstance, tools: Toolbox) -> None:
+    compute = tools.cloud.compute
+    tools.unmake(
+        op.instance_id,
+        LedgerKind.SERVER,
+        compute.find_server,
+        compute.delete_server,
+        tools.cloud.settle_time,
+    )
+    tools.write(lambda unit: instances.describe(unit, op.instance_id, server_id=""))
+
+
+def make_anew(delete: Callable[[], None], tools: Toolbox) -> None:
+    """Remove what an earlier task manager died over, and leave the step to be tried once more."""
+    tools.effect(delete)
+    raise errors.Unavailable("Its making was interrupted.")
+
+
+def expect_server(state: ServerState, fault: str) -> None:
+    """Return for a server that runs; leave by `Wait` while it is built; raise `Failed`."""
+    if state is ServerState.ERROR:
+        raise errors.Failed(f"The cloud could not build the server: {fault or 'no reason given'}.")
+    if state is not ServerState.ACTIVE:
+        raise Wait(POLL)
+
+
+def expect_volume(state: VolumeState) -> None:
+    """Return for a volume that can be used; leave by `Wait` while it is made; raise `Failed`."""
+    if state is VolumeState.ERROR:
+        raise errors.Failed("The cloud could not make or grow the volume.")
+    if state not in (VolumeState.AVAILABLE, VolumeState.IN_USE):
+        raise Wait(POLL)

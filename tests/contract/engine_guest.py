@@ -1,0 +1,93 @@
+"""A guest for engines only: the real root filesystem in namespaces of its own, and nothing else.
+
+The whole of it (mounts, network, processes, memory-backed disks) goes when its first process does.
+"""
+
+import contextlib
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dbaas.cloud.local import image
+from dbaas.contract import codec, errors
+from dbaas.contract.interfaces import GUEST_VERBS
+
+CHECKOUT = Path(__file__).parents[2]
+
+SETUP = """
+set -e
+root=$1 checkout=$2
+shift 2
+mount -t tmpfs tmpfs /mnt
+mkdir /mnt/upper /mnt/work /mnt/guest
+mount -t overlay overlay -o "lowerdir=$root,upperdir=/mnt/upper,workdir=/mnt/work" /mnt/guest
+mount -t proc proc /mnt/guest/proc
+mount --rbind /dev /mnt/guest/dev
+mkdir -p /mnt/guest/opt/checkout /mnt/guest/var/lib/dbaas/volume
+mount -o bind,ro "$checkout" /mnt/guest/opt/checkout
+mount -t tmpfs -o size=1g tmpfs /mnt/guest/var/lib/dbaas/volume
+ip link set lo up
+cd /
+exec chroot /mnt/guest env PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=/opt/checkout \
+    tini -- python3 -m tests.contract.engine_driver "$@"
+"""
+
+
+class Guest:
+    """Calls the driver inside."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self._process = process
+
+    def call(self, method: str, *arguments: Any, **named: Any) -> Any:
+        """Return what the driver's method does, or raise its error; `Refused` is the database's."""
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write(json.dumps([method, arguments, named]) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        assert line, "the guest has ended"
+        answer = json.loads(line)
+        if "error" in answer:
+            kind, text = answer["error"]
+            raise errors.BY_NAME.get(kind, Refused)(text)
+        return answer["ok"]
+
+    def tenant(self, name: str, *order: Any, **attempt: bool) -> Any:
+        """Return what a verb of the tenancy answers, or raise its error."""
+        answer, _ = self.call("tenant", name, *(codec.dump(each) for each in order), **attempt)
+        return codec.load_any(GUEST_VERBS[name].gives, answer)
+
+    def query(self, user: str, password: str, *statements: str, **more: Any) -> Any:
+        """Run statements as a tenant's user; `more`: database, source (an address)."""
+        return self.call(
+            "query", user, password, statements, False, more.get("database"), more.get("source")
+        )
+
+
+class Refused(Exception):
+    """The database server has refused what a tenant wanted."""
+
+
+@contextlib.contextmanager
+def running(engine: str, series: str) -> Iterator[Guest]:
+    """Start such a guest; skips the test where the image has no such server."""
+    root = image.ensure(image.default_cache())
+    if not (root / f"usr/share/dbaas/templates/{engine}-{series}").is_dir():
+        pytest.skip(f"the guests' image has no {engine} {series}: some hosts have")
+    process = subprocess.Popen(
+        ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child",
+         "sh", "-c", SETUP, "guest", str(root), str(CHECKOUT), engine, series],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+    try:
+        yield Guest(process)
+    finally:
+        process.kill()
+        process.communicate()

@@ -1,0 +1,185 @@
+"""What a task manager shows Prometheus."""
+
+from collections.abc import Iterator
+
+import pytest
+import sqlalchemy
+from oslo_config import cfg
+from prometheus_client.parser import text_string_to_metric_families
+
+from dbaas.catalog import tables, unit
+from dbaas.catalog.unit import Catalog, Unit
+from dbaas.common.metrics import Metrics
+from dbaas.contract.operations import Operation, Position, State
+from dbaas.taskmanager.figures import OwnWork, Whole
+from tests.catalog_server import CatalogServer
+
+Samples = dict[str, dict[tuple[str, ...], float]]
+
+
+def samples(metrics: Metrics) -> Samples:
+    """Return all values by the names of their figures and, by name, the values of their labels."""
+    found: Samples = {}
+    for family in text_string_to_metric_families(metrics.text().decode()):
+        for sample in family.samples:
+            labels = tuple(value for _, value in sorted(sample.labels.items()))
+            found.setdefault(sample.name, {})[labels] = sample.value
+    return found
+
+
+def operation(age: float) -> Operation:
+    return Operation(
+        id="o",
+        kind="restart_instance",
+        instance_id="i",
+        project_id="p",
+        user_id="u",
+        request_id="req-1",
+        position=Position(),
+        request=None,
+        data=None,
+        started=True,
+        superseded=False,
+        predecessor_ended=True,
+        wakes=0,
+        step_left=None,
+        left=None,
+        age=age,
+    )
+
+
+def test_own_work_is_counted_by_kind_and_end() -> None:
+    metrics = Metrics()
+    own = OwnWork(metrics)
+    own.ran(operation(1.0), "restart_engine", 0.003, "waiting")
+    own.ran(operation(1.0), "restart_engine", 0.2, "done")
+    own.stopped(operation(4.0), State.SUCCEEDED)
+    own.stopped(operation(90.0), State.FAILED)
+    found = samples(metrics)
+    assert found["dbaas_operations_total"] == {
+        ("restart_instance", "succeeded"): 1,
+        ("restart_instance", "failed"): 1,
+    }
+    assert found["dbaas_operation_seconds_sum"]["restart_instance", "failed"] == 90.0
+    buckets = found["dbaas_operation_seconds_bucket"]
+    assert buckets["restart_instance", "2.5", "succeeded"] == 0
+    assert buckets["restart_instance", "5.0", "succeeded"] == 1
+    assert found["dbaas_steps_total"]["restart_instance", "waiting", "restart_engine"] == 1
+    assert found["dbaas_step_seconds_count"]["restart_instance", "restart_engine"] == 2
+    assert "req-1" not in metrics.text().decode()
+
+
+@pytest.fixture
+def catalog(catalog_server: CatalogServer) -> Iterator[Catalog]:
+    conf = cfg.ConfigOpts()
+    conf.register_opts(unit.OPTS, group=unit.GROUP)
+    conf([], default_config_files=[])
+    conf.set_override("connection", catalog_server.fresh(), group=unit.GROUP)
+    made = Catalog(conf)
+    made.run(fill)
+    yield made
+    made.close()
+
+
+def fill(one: Unit) -> None:
+    """Three instances of which one is deleted, two guests, four operations of which two ended."""
+    ago = sqlalchemy.text("NOW(6) - INTERVAL 100 SECOND")
+    one.execute(tables.datastores.insert().values(id="d", name="mariadb"))
+    one.execute(
+        tables.datastore_versions.insert().values(
+            id="v",
+            datastore_id="d",
+            name="11.8",
+            version="11.8.3",
+            manager="mariadb",
+            image_tags="[]",
+            packages="[]",
+            active=True,
+        )
+    )
+    for id_, status, deleted in (
+        ("a", "ACTIVE", None),
+        ("b", "ERROR", None),
+        ("c", "DELETED", ago),
+    ):
+        one.execute(
+            tables.instances.insert().values(
+                id=id_,
+                project_id="p",
+                user_id="u",
+                name=id_,
+                status=status,
+                datastore_version_id="v",
+                flavor_id="1",
+                flavor_ram_mib=1,
+                ram_charged_mib=1,
+                volume_gib=1,
+                volume_charged_gib=1,
+                access="{}",
+                addresses="[]",
+                deleted_at=deleted,
+            )
+        )
+        one.execute(
+            tables.guest_health.insert().values(
+                instance_id=id_, boot=1, seq=1, service="healthy", progress="{}", heard_at=ago
+            )
+        )
+    one.execute(
+        tables.guest_health.update()
+        .where(tables.guest_health.c.instance_id == "a")
+        .values(heard_at=sqlalchemy.func.now(6))
+    )
+    for id_, state, run_at in (
+        ("1", "runnable", ago),
+        ("2", "parked", None),
+        ("3", "succeeded", None),
+        ("4", "failed", None),
+    ):
+        one.execute(
+            tables.operations.insert().values(
+                id=id_,
+                kind="create_instance",
+                project_id="p",
+                user_id="u",
+                request_id="r",
+                instance_id="a",
+                state=state,
+                request="{}",
+                run_at=run_at,
+            )
+        )
+    for project, used in (("p", 3), ("q", 4)):
+        one.execute(
+            tables.quota_usages.insert().values(project_id=project, resource="volumes", in_use=used)
+        )
+
+
+def test_the_catalog_is_counted_without_naming_anybody(catalog: Catalog) -> None:
+    metrics = Metrics()
+    metrics.looked_up(Whole(catalog).collect)
+    found = samples(metrics)
+    assert 100 <= found.pop("dbaas_overdue_seconds")[()] < 200
+    assert found == {
+        "dbaas_open_operations": {
+            ("create_instance", "runnable"): 1,
+            ("create_instance", "parked"): 1,
+        },
+        "dbaas_instances": {("ACTIVE",): 1, ("ERROR",): 1},
+        "dbaas_guests": {("healthy",): 2},
+        "dbaas_silent_guests": {(): 1},
+        "dbaas_quota_in_use": {("volumes",): 7},
+    }
+
+
+def test_a_catalog_that_is_away_leaves_the_other_figures_there(catalog: Catalog) -> None:
+    conf = cfg.ConfigOpts()
+    conf.register_opts(unit.OPTS, group=unit.GROUP)
+    conf([], default_config_files=[])
+    conf.set_override("connection", "mysql+pymysql://root@127.0.0.1:1/none", group=unit.GROUP)
+    away = Catalog(conf)
+    metrics = Metrics()
+    metrics.looked_up(Whole(away).collect)
+    OwnWork(metrics).stopped(operation(1.0), State.SUCCEEDED)
+    assert set(samples(metrics)) >= {"dbaas_operations_total"}
+    away.close()
