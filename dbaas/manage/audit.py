@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Annotated
 
@@ -31,7 +31,13 @@ ADVICE = {
 }
 """What to do about a problem."""
 
-_ORDER = (LedgerKind.SERVER, LedgerKind.BUS, LedgerKind.PORT, LedgerKind.VOLUME)
+_ORDER = (
+    LedgerKind.SERVER,
+    LedgerKind.BUS,
+    LedgerKind.PORT,
+    LedgerKind.MANAGEMENT_PORT,
+    LedgerKind.VOLUME,
+)
 """What uses another goes before it."""
 
 
@@ -97,8 +103,14 @@ def sort_out(differences: Iterable[Difference], gone: Iterable[LedgerEntry]) -> 
     ]
 
 
-def remove(one: Difference, cloud: Cloud, bus: Broker) -> None:
-    """Delete what is ours, and nowhere in use; it may be repeated."""
+def remove_all(left: Iterable[Difference], cloud: Cloud, bus: Broker) -> Iterator[Difference]:
+    """Delete what is ours, and nowhere in use; give each that is gone. It may be repeated."""
+    for one in sorted(left, key=lambda one: _ORDER.index(one.kind)):
+        _remove(one, cloud, bus)
+        yield one
+
+
+def _remove(one: Difference, cloud: Cloud, bus: Broker) -> None:
     if one.kind is LedgerKind.BUS:
         instance = _instance(one.name)
         bus.remove_guest(instance, (f"g-{instance}", f"f-{instance}"))
@@ -106,6 +118,7 @@ def remove(one: Difference, cloud: Cloud, bus: Broker) -> None:
     delete = {
         LedgerKind.SERVER: cloud.compute.delete_server,
         LedgerKind.PORT: cloud.networks.delete_port,
+        LedgerKind.MANAGEMENT_PORT: cloud.networks.delete_port,
         LedgerKind.VOLUME: cloud.volumes.delete_volume,
     }
     delete[one.kind](one.name)
@@ -176,8 +189,7 @@ def audit(
         gone = ours.catalog.read(lambda unit: ledger.gone(unit, unknown))
         differences = sort_out(findings.differences, gone)
         left = [one for one in differences if one.is_ours and fix]
-        for one in sorted(left, key=lambda one: _ORDER.index(one.kind)):
-            remove(one, cloud, bus)
+        for one in remove_all(left, cloud, bus):
             OUT.print(f"removed {one.kind} {one.name}")
         stuck = ours.catalog.read(operation_views.stuck)
     table = Table("kind", Column("name", overflow="fold"), "problem")

@@ -61,11 +61,9 @@ def _made_port(
 
 
 def delete_ports(op: OfInstance, tools: Toolbox) -> None:
+    """Delete both, whatever is configured by now: there may be one of a former network."""
     networks, settle = tools.cloud.networks, tools.cloud.settle_time
-    kinds = [LedgerKind.PORT]
-    if networks.management_network():
-        kinds.append(LedgerKind.MANAGEMENT_PORT)
-    for kind in kinds:
+    for kind in (LedgerKind.PORT, LedgerKind.MANAGEMENT_PORT):
         tools.unmake(op.instance_id, kind, networks.find_port, networks.delete_port, settle)
     tools.write(lambda unit: instances.describe(unit, op.instance_id, addresses=[]))
 

@@ -2,9 +2,13 @@
 
 import uuid
 from collections.abc import Collection
+from unittest.mock import Mock
 
+from dbaas.cloud.base import PortOrder
 from dbaas.contract.operations import LedgerEntry, LedgerKind, object_name
-from dbaas.manage.audit import Difference, compare, of_broker, sort_out
+from dbaas.manage.audit import Difference, compare, of_broker, remove_all, sort_out
+from dbaas.rpc.broker import Broker
+from tests.fakes.cloud import FakeCloud
 
 MINE, OTHER = str(uuid.uuid4()), str(uuid.uuid4())
 NOTHING: dict[LedgerKind, Collection[str]] = dict.fromkeys(LedgerKind, ())
@@ -55,3 +59,14 @@ def test_the_remains_of_a_guest_in_the_broker_are_ours_when_its_bus_is_gone() ->
     differences = unknown(*((LedgerKind.BUS, name) for name in of_broker(objects, [])))
     sorted_out = sort_out(differences, [entry(MINE, LedgerKind.BUS)])
     assert {one.name[6:42]: one.is_ours for one in sorted_out} == {MINE: True, OTHER: False}
+
+
+def test_whatever_kind_is_left_is_removed_and_users_of_others_first() -> None:
+    cloud, bus = FakeCloud(), Mock(spec=Broker)
+    cloud.networks.create_port(PortOrder(object_name(MINE, LedgerKind.MANAGEMENT_PORT, 1)))
+    left = [Difference(kind, object_name(MINE, kind, 1), "was left behind") for kind in LedgerKind]
+    removed = [one.kind for one in remove_all(left, cloud, bus)]
+    assert set(removed) == set(LedgerKind)
+    assert removed[0] is LedgerKind.SERVER
+    assert cloud.networks.ports() == {}
+    assert bus.remove_guest.called
