@@ -1,7 +1,7 @@
 """`dbaas-manage check`: does this deployment have all that it needs?"""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,38 +24,64 @@ from dbaas.rpc import broker, control, guests
 
 @dataclass(frozen=True)
 class Finding:
-    """What became of a probe."""
+    """What was found: `text` says it, or what is wrong; `remedy` what to do about it then."""
 
-    probe: Probe
+    what: str
     well: bool
     text: str
+    remedy: str
 
 
 def check(context: typer.Context) -> None:
     """Look at everything that this deployment needs; exit status 1 when something is missing."""
     with deployment(context) as ours:
-        findings = [carry_out(probe) for probe in probes(ours.conf, ours.catalog)]
+        findings = list(look(ours.conf, ours.catalog))
     table = Table("", "what", Column("found", overflow="fold"))
     for finding in findings:
-        found = finding.text if finding.well else f"{finding.text}\n→ {finding.probe.remedy}"
-        table.add_row("ok" if finding.well else "MISSING", finding.probe.what, found)
+        found = finding.text if finding.well else f"{finding.text}\n→ {finding.remedy}"
+        table.add_row("ok" if finding.well else "MISSING", finding.what, found)
     OUT.print(table)
     missing = sum(not finding.well for finding in findings)
     OUT.print(f"{len(findings)} things looked at, {missing} missing")
     sys.exit(1 if missing else 0)
 
 
-def carry_out(probe: Probe) -> Finding:
+def look(conf: cfg.ConfigOpts, catalog: Catalog) -> Iterator[Finding]:
+    """Look at all that is needed, in the order in which it is set up; each thing once.
+
+    What is offered is looked up in the catalog, and its images in the cloud: only where these are.
+    """
+    yield from map(_carry_out, _of_secrets(conf))
+    tables = _carry_out(
+        Probe(
+            "catalog",
+            lambda: _catalog(conf),
+            "Check [catalog] connection, and run `dbaas-manage db upgrade`.",
+        )
+    )
+    yield tables
+    yield from map(_carry_out, _of_buses(conf))
     try:
-        return Finding(probe, True, probe.look())
+        cloud = drivers.load(conf)
     except errors.Error as error:
-        return Finding(probe, False, error.text)
+        remedy = "Check [DEFAULT] cloud and the group of its name."
+        yield Finding("cloud", False, error.text, remedy)
+        return
+    yield from map(_carry_out, cloud.probes())
+    if tables.well:
+        yield from map(_carry_out, _of_datastores(cloud, catalog))
+
+
+def _carry_out(probe: Probe) -> Finding:
+    try:
+        return Finding(probe.what, True, probe.look(), probe.remedy)
+    except errors.Error as error:
+        return Finding(probe.what, False, error.text, probe.remedy)
     except (OSError, cfg.Error) as error:
-        return Finding(probe, False, str(error))
+        return Finding(probe.what, False, str(error), probe.remedy)
 
 
-def probes(conf: cfg.ConfigOpts, catalog: Catalog) -> Iterator[Probe]:
-    """Yield what is to be looked at, in the order in which it is set up."""
+def _of_secrets(conf: cfg.ConfigOpts) -> Iterator[Probe]:
     yield Probe(
         "master key",
         lambda: _named(sealing.from_conf(conf), "readable by its owner only"),
@@ -68,12 +94,9 @@ def probes(conf: cfg.ConfigOpts, catalog: Catalog) -> Iterator[Probe]:
         "Name the authority's certificate and key in [secrets] authority_certificate_file and "
         "authority_key_file.",
     )
-    tables = Probe(
-        "catalog",
-        lambda: _catalog(conf),
-        "Check [catalog] connection, and run `dbaas-manage db upgrade`.",
-    )
-    yield tables
+
+
+def _of_buses(conf: cfg.ConfigOpts) -> Iterator[Probe]:
     yield Probe(
         "control bus",
         lambda: control.probe(conf),
@@ -96,14 +119,9 @@ def probes(conf: cfg.ConfigOpts, catalog: Catalog) -> Iterator[Probe]:
         "Give RabbitMQ a TLS listener at [guest_bus] guest_host and guest_port with a certificate "
         "for that name, signed by the authority in ca_file.",
     )
-    try:
-        cloud = drivers.load(conf)
-    except errors.Error as error:
-        yield Probe("cloud", _raising(error), "Check [DEFAULT] cloud and the group of its name.")
-        return
-    yield from cloud.probes()
-    if not carry_out(tables).well:
-        return
+
+
+def _of_datastores(cloud: Cloud, catalog: Catalog) -> Iterator[Probe]:
     offered = _versions(catalog)
     yield Probe(
         "datastores",
@@ -116,13 +134,6 @@ def probes(conf: cfg.ConfigOpts, catalog: Catalog) -> Iterator[Probe]:
 
 def _named(_it: object, text: str) -> str:
     return text
-
-
-def _raising(error: errors.Error) -> Callable[[], str]:
-    def look() -> str:
-        raise error
-
-    return look
 
 
 def _catalog(conf: cfg.ConfigOpts) -> str:
