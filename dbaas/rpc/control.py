@@ -7,7 +7,6 @@ oslo.messaging is imported where it is first used, off the way of the service's 
 tenth of a second and more.
 """
 
-import importlib.util
 import logging
 import socket
 import sys
@@ -154,8 +153,7 @@ def library(conf: cfg.ConfigOpts) -> tuple[ModuleType, cfg.ConfigOpts]:
     to the global one only (18.3: tracing). So that is its own, of the same files.
     """
     with _IMPORTING:
-        if importlib.util.find_spec("cotyledon"):  # comes with oslo.service's extra, as we ask for
-            _do_without_eventlet()
+        _do_without_eventlet()
         import oslo_messaging
 
         cfg.CONF([], project="dbaas", default_config_files=conf.config_file or [])
