@@ -54,6 +54,20 @@ class GuestAgent(Protocol):
     def grow_volume(self, order: messages.VolumeGrowth) -> messages.VolumeSize:
         """Let the file system use its grown volume; raise `Unavailable` while that is small."""
 
+    @command(deadline=180.0)
+    def release_volume(self) -> None:
+        """Stop the database server, and let go of its volume so that it can be detached.
+
+        It stays stopped, whatever happens to agent or guest, until `take_volume` or `restart`.
+        """
+
+    @command(deadline=180.0)
+    def take_volume(self) -> messages.Health:
+        """Mount the volume that was attached again, and start the database server on it.
+
+        Raise `Unavailable` while it is not attached.
+        """
+
     @command(deadline=30.0)
     def list_databases(self, order: messages.Page) -> messages.DatabasePage:
         """Return the tenant's databases, also those made in SQL; never the engine's own."""

@@ -45,6 +45,7 @@ class Endpoint(GuestAgent):
     def prepare(self, order: messages.Prepare) -> messages.Prepared:
         engine = manifests.load(order.engine, order.version, self._supervisor.places)
         with self._supervisor.changing(ServiceStatus.BUILDING):
+            self._supervisor.volume.take()
             engine.install(order)
             self._task.check()
             engine.start(FIRST_START)
@@ -57,12 +58,26 @@ class Endpoint(GuestAgent):
         engine = self._supervisor.engine
         with self._supervisor.changing(ServiceStatus.RESTARTING):
             engine.stop()
+            self._supervisor.volume.take()
             engine.start(RESTART)
         return self._supervisor.measure()
 
     def grow_volume(self, order: messages.VolumeGrowth) -> messages.VolumeSize:
         usage = volumes.grow(self._supervisor.places.volume, order.size)
         return messages.VolumeSize(usage.total, usage.used)
+
+    def release_volume(self) -> None:
+        engine = self._supervisor.engine
+        with self._supervisor.changing(ServiceStatus.SHUTDOWN):
+            engine.stop()
+            self._supervisor.volume.release()
+
+    def take_volume(self) -> messages.Health:
+        engine = self._supervisor.engine
+        with self._supervisor.changing(ServiceStatus.RESTARTING):
+            self._supervisor.volume.take()
+            engine.start(RESTART)
+        return self._supervisor.measure()
 
     def list_databases(self, order: messages.Page) -> messages.DatabasePage:
         return self._inside(lambda tenancy: tenancy.list_databases(order))

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 
@@ -19,6 +19,8 @@ from dbaas.guestagent.journal import Journal
 from dbaas.guestagent.reporter import Reporter
 from dbaas.guestagent.session import Session
 from dbaas.guestagent.supervisor import Supervisor
+from dbaas.guestagent.volume import Volume
+from dbaas.host import disks
 from dbaas.rpc.guests import AgentLink
 
 LOG = logging.getLogger(__name__)
@@ -30,13 +32,14 @@ def main() -> None:
     """Run until SIGTERM; the database server goes on without us.
 
     With `--root`, the guest is a directory and an address of a machine that others use as well.
+    With `--find-volume`, nobody but the agent mounts the data volume.
     """
-    root, address = _given(sys.argv[1:])
+    given = _given(sys.argv[1:])
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
     )
     os.umask(0o022)
-    session, supervisor = assemble(*_where(root, address))
+    session, supervisor = assemble(*_where(given.root, given.address), given.find_volume)
 
     def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # the handler's form
         supervisor.leave()
@@ -48,17 +51,29 @@ def main() -> None:
     LOG.info("stopped")
 
 
-def _given(arguments: Sequence[str]) -> tuple[Path | None, str]:
-    """Return `--root` and `--address`."""
+@dataclass(frozen=True)
+class Given:
+    """What the agent's command line says."""
+
+    root: Path | None = None
+    address: str = "*"
+    find_volume: bool = False
+
+
+def _given(arguments: Sequence[str]) -> Given:
     if not arguments:
-        return None, "*"
-    import argparse  # only now: it takes a tenth of a guest's start, and a guest has no arguments
+        return Given()
+    import argparse  # only now: it takes a tenth of a guest's start, and most have no arguments
 
     parser = argparse.ArgumentParser(prog="dbaas-guestagent", description=__doc__)
     parser.add_argument("--root", type=Path, help="directory to take for the machine's root")
     parser.add_argument("--address", default="*", help="where the database server is to listen")
-    given = parser.parse_args(arguments)
-    return given.root, given.address
+    parser.add_argument(
+        "--find-volume",
+        action="store_true",
+        help="find the data volume among the machine's disks, format it if it is empty, mount it",
+    )
+    return Given(**vars(parser.parse_args(arguments)))
 
 
 def _where(root: Path | None, address: str) -> tuple[Paths, Places]:
@@ -83,13 +98,15 @@ def _where(root: Path | None, address: str) -> tuple[Paths, Places]:
     return Paths(below(STATE), below(Path(CONTACT_FILE))), places
 
 
-def assemble(paths: Paths, places: Places) -> tuple[Session, Supervisor]:
+def assemble(paths: Paths, places: Places, find_volume: bool = False) -> tuple[Session, Supervisor]:
     """Return an agent's main loop, which is to be run, and its other half, which works already."""
     paths.state.mkdir(mode=0o700, parents=True, exist_ok=True)
     boot = identity.count_boot(paths)
     journal = Journal(paths.state)
     reporter = Reporter(boot, journal)
-    supervisor = Supervisor(places, paths.state / "engine.json", reporter.heartbeat)
+    attached = disks.attached if find_volume else None
+    volume = Volume(places.volume, paths.state / "volume.json", attached)
+    supervisor = Supervisor(places, volume, paths.state / "engine.json", reporter.heartbeat)
     desk = Desk(
         journal,
         lambda task: Endpoint(task, supervisor, session.introduce, desk.cancel),

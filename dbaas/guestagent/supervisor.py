@@ -16,13 +16,14 @@ from dbaas.contract import errors
 from dbaas.contract.messages import Health, ServiceStatus
 from dbaas.engines import manifests
 from dbaas.engines.base import Engine, Places
-from dbaas.host import files, services, volumes
+from dbaas.guestagent.volume import Volume
+from dbaas.host import files, services
 
 LOG = logging.getLogger(__name__)
 
 JITTER = 0.2
 """Part of the interval between heartbeats that is left to chance: guests do not beat in step."""
-SETTLED = (ServiceStatus.HEALTHY, ServiceStatus.NEW)
+SETTLED = (ServiceStatus.HEALTHY, ServiceStatus.NEW, ServiceStatus.SHUTDOWN)
 FORGIVEN_AFTER = 600.0
 """Seconds after which a death does not count any more."""
 OUTPUT_LIMIT = 16 << 20
@@ -51,6 +52,7 @@ class Supervisor:
     def __init__(
         self,
         places: Places,
+        volume: Volume,
         record: Path,
         report: Callable[[Health], None],
         load: Callable[[str, str, Places], Engine] = manifests.load,
@@ -58,6 +60,7 @@ class Supervisor:
     ) -> None:
         """`record`: the file that says which engine is to run here, once one is."""
         self._places = places
+        self._volume = volume
         self._record = record
         self._report = report
         self._load = load
@@ -104,6 +107,10 @@ class Supervisor:
     def places(self) -> Places:
         return self._places
 
+    @property
+    def volume(self) -> Volume:
+        return self._volume
+
     def say_again(self) -> None:
         """Have it said how the server is, soon: what was said before may not have been heard."""
         self._asked = True
@@ -145,10 +152,12 @@ class Supervisor:
                 return health  # else it may have been looked at while it was stopped on purpose
 
     def _measured(self) -> Health:
-        usage = volumes.usage(self._places.volume)
+        usage = self._volume.usage()
         if self._engine is None or self._phase is not None:
             return Health(self._phase or ServiceStatus.NEW, usage.total, usage.used)
         process = self._engine.process()
+        if process is None and self._volume.released:
+            return Health(ServiceStatus.SHUTDOWN, usage.total, usage.used)
         if process is None:
             status = ServiceStatus.RESTARTING if self._starting else ServiceStatus.CRASHED
             return Health(status, usage.total, usage.used)
@@ -192,12 +201,12 @@ class Supervisor:
             return
         try:
             services.bound(engine.output, OUTPUT_LIMIT)
-            gone = engine.process() is None
-            if gone and not self._stopping and self._may_start():
+            unwanted = self._stopping or self._volume.released
+            if engine.process() is None and not unwanted and self._may_start():
                 self._running = self._starting = True
-                engine.start(timeout=0.0)
-        except errors.Unavailable:
-            pass  # it has begun
+                self._volume.take()
+                with suppress(errors.Unavailable):  # it has begun
+                    engine.start(timeout=0.0)
         except (errors.Error, OSError) as error:
             LOG.error("the database server does not start: %s", error)  # noqa: TRY400
         finally:

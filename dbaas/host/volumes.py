@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dbaas.contract import errors
-from dbaas.host import commands
+from dbaas.host import commands, mounts
 
 GEOMETRY = 0x80705864
 """XFS_IOC_FSGEOMETRY_V1 of xfs_fs.h: `_IOR('X', 100, struct xfs_fsop_geom_v1)`."""
@@ -81,11 +81,7 @@ def _device_size(path: Path) -> int:
 
 
 def _device(path: Path) -> Path | None:
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        fields, _, source = line.partition(" - ")
-        if fields.split()[4] != str(path):
-            continue
-        device = Path(source.split()[1])
-        if device.exists() and stat.S_ISBLK(device.stat().st_mode):
-            return device
-    return None
+    mount = mounts.at(path)
+    if mount is None or not mount.source.exists() or not stat.S_ISBLK(mount.source.stat().st_mode):
+        return None
+    return mount.source

@@ -19,9 +19,14 @@ import pymysql
 
 from dbaas.contract import codec, errors
 from dbaas.contract.interfaces import GUEST_VERBS
-from dbaas.contract.messages import Prepare
+from dbaas.contract.messages import Cancelled, Fate, Prepare
 from dbaas.engines import manifests
 from dbaas.engines.base import Places, Tenancy
+from dbaas.guestagent.desk import Task
+from dbaas.guestagent.endpoint import Endpoint
+from dbaas.guestagent.journal import Journal
+from dbaas.guestagent.supervisor import Supervisor
+from dbaas.guestagent.volume import Volume
 from dbaas.host import commands
 from tests.fakes.attempt import Attempt, CutShort
 
@@ -150,6 +155,29 @@ class Driver:
             for path in sorted(Path("/").glob(pattern.removeprefix("/")))
         ]
 
+    def be_agent(self, *attached: str) -> None:
+        """Begin a life of the agent, which finds the volume among these disks itself."""
+        state = Path("/var/lib/dbaas/agent")
+        state.mkdir(parents=True, exist_ok=True)
+        disks = [Path(disk) for disk in attached]
+        volume = Volume(self._places.volume, state / "volume.json", lambda: disks)
+        self._supervisor = Supervisor(self._places, volume, state / "engine.json", lambda _: None)
+        self._supervisor.start()
+        journal = Journal(state)
+        journal.accept("op.1", 1, b"")
+        task = Task("op.1", "", b"", journal)
+        self._endpoint = Endpoint(task, self._supervisor, lambda _: None, _never_ran)
+
+    def die(self) -> None:
+        """End that life; the database server goes on."""
+        self._supervisor.stop()
+
+    def order(self, name: str, *order: Any) -> Any:
+        """Have the agent carry out a verb."""
+        verb = GUEST_VERBS[name]
+        values = [codec.load(verb.takes, each) for each in order]
+        return codec.dump(getattr(self._endpoint, name)(*values))
+
     def text(self, *patterns: str) -> str:
         """Return all that these files hold."""
         found = [path for pattern in patterns for path in Path("/").glob(pattern.removeprefix("/"))]
@@ -162,6 +190,10 @@ class Driver:
 
     def remove(self, path: str) -> None:
         shutil.rmtree(path)
+
+
+def _never_ran(command: str) -> Cancelled:
+    return Cancelled(Fate.NEVER_RAN)
 
 
 def main() -> None:

@@ -57,6 +57,11 @@ class Guest:
             raise errors.BY_NAME.get(kind, Refused)(text)
         return answer["ok"]
 
+    def order(self, name: str, *order: Any) -> Any:
+        """Return what the agent inside answers to a verb, or raise its error."""
+        answer = self.call("order", name, *(codec.dump(each) for each in order))
+        return codec.load_any(GUEST_VERBS[name].gives, answer)
+
     def tenant(self, name: str, *order: Any, **attempt: bool) -> Any:
         """Return what a verb of the tenancy answers, or raise its error."""
         answer, _ = self.call("tenant", name, *(codec.dump(each) for each in order), **attempt)

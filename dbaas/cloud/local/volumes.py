@@ -13,11 +13,10 @@ from dbaas.cloud.local import kernel, processes
 from dbaas.cloud.local.records import Records
 from dbaas.cloud.local.settings import LAUNCH_LOCK, PID_FILE, Settings, expect_zone
 from dbaas.contract import errors
-from dbaas.host import commands, files
+from dbaas.host import commands, disks, files
 
 GIB = 1024**3
 
-MKFS_TIMEOUT = 120.0
 RELEASE_TIMEOUT = 20.0
 """Seconds that the kernel gets to let go of a loop device after its last user has gone."""
 
@@ -57,18 +56,13 @@ class LocalVolumes:
         return self._volume(order.name, record)
 
     def _make(self, order: VolumeOrder) -> None:
-        """XFS, since nothing else grows online on every kernel; reflinks make copies cheap.
-
-        Its sectors are as large as any loop device's may be.
-        """
         image = self.image(order.name)
         handle = os.open(image, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
             os.ftruncate(handle, order.size_gib * GIB)
         finally:
             os.close(handle)
-        options = ["-q", "-f", "-K", "-m", "reflink=1", "-s", "size=4096"]
-        commands.run(["mkfs.xfs", *options, str(image)], timeout=MKFS_TIMEOUT)
+        commands.run([*disks.MAKE_XFS, "-f", str(image)], timeout=disks.MKFS_TIMEOUT)
 
     def extend_volume(self, name: str, size_gib: int) -> Volume:
         """Grow the file, its loop device and the file system on it, each if it is too small.

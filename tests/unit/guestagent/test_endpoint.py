@@ -12,6 +12,7 @@ from dbaas.guestagent.desk import Stopped, Task
 from dbaas.guestagent.endpoint import Endpoint
 from dbaas.guestagent.journal import Journal
 from dbaas.guestagent.supervisor import Supervisor
+from dbaas.guestagent.volume import Volume
 
 ORDER = messages.DatabaseName("shop")
 
@@ -25,6 +26,7 @@ class Server:
         self.deleted: list[str] = []
         self.needs_restart = False
         self.restarts = 0
+        self.stops = 0
         self.memory = 0
 
     @contextmanager
@@ -42,7 +44,8 @@ class Server:
         self.memory = memory_mib
         return self.needs_restart
 
-    def stop(self) -> None: ...
+    def stop(self) -> None:
+        self.stops += 1
 
     def start(self, timeout: float) -> None:
         self.restarts += 1
@@ -56,8 +59,9 @@ class Server:
 class Watch:
     """The part of a supervisor that commands use."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, directory: Path) -> None:
         self.engine = cast(Engine, server)
+        self.volume = Volume(directory, directory / "volume.json")
 
     @contextmanager
     def changing(self, phase: ServiceStatus) -> Iterator[None]:
@@ -80,7 +84,8 @@ def serve(task: Task, server: Server, patience: float = 5.0) -> Endpoint:
     def cancel(command: str) -> Cancelled:
         return Cancelled(Fate.NEVER_RAN)
 
-    return Endpoint(task, cast(Supervisor, Watch(server)), introduce, cancel, patience)
+    watch = Watch(server, task.journal._begun_in.parent)
+    return Endpoint(task, cast(Supervisor, watch), introduce, cancel, patience)
 
 
 def test_a_command_goes_on_when_the_server_is_back(task: Task) -> None:
@@ -118,3 +123,19 @@ def test_the_server_is_restarted_for_its_memory_only_where_it_must_be(
     health = serve(task, server).use_memory(messages.Memory(1024))
     assert health.service is ServiceStatus.HEALTHY
     assert (server.memory, server.restarts) == (1024, int(needed))
+
+
+def test_a_server_is_stopped_while_its_volume_is_away(task: Task) -> None:
+    server = Server(deaths=0)
+    serve(task, server).release_volume()
+    assert (server.stops, server.restarts) == (1, 0)
+    assert serve(task, server).take_volume().service is ServiceStatus.HEALTHY
+    assert (server.stops, server.restarts) == (1, 1)
+
+
+def test_a_restart_takes_a_volume_that_nobody_took_again(task: Task, tmp_path: Path) -> None:
+    serve(task, Server(deaths=0)).release_volume()
+    server = Server(deaths=0)
+    serve(task, server).restart()
+    assert server.restarts == 1
+    assert not Volume(tmp_path, tmp_path / "volume.json").released

@@ -10,6 +10,7 @@ from dbaas.contract import errors
 from dbaas.contract.messages import Health, Prepare, ServiceStatus
 from dbaas.engines.base import Places, Signs, Tenancy
 from dbaas.guestagent.supervisor import Pace, Supervisor
+from dbaas.guestagent.volume import Volume
 from dbaas.host import services
 from dbaas.host.services import Process, Service
 from tests.unit.guestagent.guest import until
@@ -65,8 +66,9 @@ class World:
         self.supervisor = self.new_life()
 
     def new_life(self) -> Supervisor:
+        volume = Volume(self._places.volume, self._record.with_name("volume.json"))
         self.supervisor = Supervisor(
-            self._places, self._record, self.said.append, lambda *_: self.engine, PACE
+            self._places, volume, self._record, self.said.append, lambda *_: self.engine, PACE
         )
         return self.supervisor
 
@@ -203,6 +205,24 @@ def test_a_server_that_ends_with_its_guest_is_not_started_again(world: World) ->
     world.engine.stop()
     until(lambda: not world.supervisor._thread.is_alive())
     assert world.engine.starts == started
+
+
+def test_a_server_whose_volume_was_let_go_of_stays_stopped(world: World) -> None:
+    world.prepare()
+    world.supervisor.start()
+    until(lambda: world.words() == ["HEALTHY"])
+    with world.supervisor.changing(ServiceStatus.SHUTDOWN):
+        world.engine.stop()
+        world.supervisor.volume.release()
+    starts = world.engine.starts
+    world.supervisor.stop()
+    world.new_life().start()
+    until(lambda: world.words() == ["HEALTHY", "SHUTDOWN", "SHUTDOWN"])
+    assert world.engine.starts == starts
+    with world.supervisor.changing(ServiceStatus.RESTARTING):
+        world.supervisor.volume.take()
+        world.engine.start(1.0)
+    until(lambda: world.words()[-1] == "HEALTHY")
 
 
 def test_a_server_that_runs_and_does_not_answer_is_in_an_unknown_state(world: World) -> None:
