@@ -11,8 +11,6 @@ from dbaas.common.sealing import Sealer
 
 FRESH = 60.0
 """Seconds for which what is known of a guest holds: others remove and quarantine guests too."""
-PATIENCE = 1.0
-"""Seconds in which a guest is looked up once at most, whatever it says."""
 
 
 @dataclass(frozen=True)
@@ -31,32 +29,36 @@ class Identities:
 
     def of(self, ids: Iterable[str]) -> dict[str, GuestIdentity | None]:
         """Return these guests, None for those that are none; raise `Unavailable`."""
-        wanted = set(ids)
-        now = time.monotonic()
-        unknown = [name for name in wanted if not self._is_younger(name, FRESH, now)]
-        if unknown:
-            self._look_up(unknown, now)
-        return {name: self._known[name].guest for name in wanted}
+        return self._since(set(ids), time.monotonic() - FRESH)
 
-    def again(self, instance_id: str) -> GuestIdentity | None:
-        """Return the guest as the catalog has it now, or had it a moment ago."""
-        now = time.monotonic()
-        if not self._is_younger(instance_id, PATIENCE, now):
-            self._look_up([instance_id], now)
-        return self._known[instance_id].guest
+    def again(self, instance_id: str, since: float) -> GuestIdentity | None:
+        """Return the guest as the catalog has it now, or had it `since` (monotonic time).
+
+        Who gives the time when a message had come has it judged by all that its sender may have
+        been told before, and a guest looked up once for all that came until then.
+        """
+        return self._since({instance_id}, since)[instance_id]
 
     def forget(self, instance_id: str) -> None:
         self._known.pop(instance_id, None)
 
-    def _is_younger(self, instance_id: str, age: float, now: float) -> bool:
-        known = self._known.get(instance_id)
-        return known is not None and now - known.since < age
+    def _since(self, ids: set[str], since: float) -> dict[str, GuestIdentity | None]:
+        known = {
+            name: one.guest
+            for name in ids
+            if (one := self._known.get(name)) is not None and one.since >= since
+        }
+        if unknown := ids - known.keys():
+            known |= self._looked_up(unknown)
+        return known
 
-    def _look_up(self, ids: list[str], now: float) -> None:
+    def _looked_up(self, ids: set[str]) -> dict[str, GuestIdentity | None]:
+        now = time.monotonic()
         found = self._catalog.read(lambda unit: guests.known(unit, self._sealer, ids))
         if len(self._known) > _MANY:  # of guests that are gone, mostly
             self._known.clear()
         self._known |= {name: _Known(found.get(name), now) for name in ids}
+        return {name: found.get(name) for name in ids}
 
 
 _MANY = 50_000

@@ -83,6 +83,10 @@ class Moment(StrEnum):
     ACKNOWLEDGED = "acknowledged"
 
 
+Known = dict[str, GuestIdentity | None]
+"""What is known of those who say something, while it is read: the newest for all that follows."""
+
+
 class Conductor:
     """Writes what guests say; one thread runs it."""
 
@@ -171,14 +175,14 @@ class Conductor:
         """Return the newest heartbeat of each guest, and all results with who gave them."""
         beats: dict[str, Heartbeat] = {}
         results: list[tuple[str, Result]] = []
-        known = self._identities.of(event.sender for event in events if event.sender)
         now = time.monotonic()
+        known = self._identities.of(event.sender for event in events if event.sender)
         for event in events:
             sender = event.sender
             if sender is None:
                 self._refuse("nobody", "it came through no guest's exchange")
                 continue
-            if self._is_shut_out(sender, known[sender]):
+            if self._is_shut_out(sender, known, now):
                 self._figures.heard("ignored")
                 continue
             if self._rates.count(sender, len(event.body), now):
@@ -186,7 +190,7 @@ class Conductor:
                 self._figures.heard("ignored")
                 continue
             try:
-                said = self._believe(event.body, sender, known[sender])
+                said = self._believe(event.body, sender, known, now)
             except Refused as error:
                 self._refuse(sender, error.text)
                 continue
@@ -208,14 +212,14 @@ class Conductor:
                 self._note(sender, said)
         return beats, results
 
-    def _is_shut_out(self, sender: str, guest: GuestIdentity | None) -> bool:
+    def _is_shut_out(self, sender: str, known: Known, since: float) -> bool:
         """Return whether nothing of the guest's counts; what the broker still has comes, too."""
         if sender in self._condemned:
             return True
-        if guest is None or guest.state != guests.QUARANTINED:
+        if not _is_quarantined(known[sender]):
             return False
-        now = self._identities.again(sender)  # it may have been let in again
-        return now is not None and now.state == guests.QUARANTINED
+        known[sender] = self._identities.again(sender, since)  # it may have been let in again
+        return _is_quarantined(known[sender])
 
     def _is_news(self, sender: str, said: Heartbeat, newest: Heartbeat | None) -> bool:
         if newest is None or newest.moment < said.moment:
@@ -227,14 +231,15 @@ class Conductor:
         return False
 
     def _believe(
-        self, body: bytes, sender: str, guest: GuestIdentity | None
+        self, body: bytes, sender: str, known: Known, since: float
     ) -> Heartbeat | Result | Remark:
         try:
-            return intake.hear(body, guest)
+            return intake.hear(body, known[sender])
         except Refused as error:
             if not error.stale:
                 raise
-        return intake.hear(body, self._identities.again(sender))
+        known[sender] = self._identities.again(sender, since)
+        return intake.hear(body, known[sender])
 
     def _write_beats(self, beats: Mapping[str, Heartbeat]) -> None:
         if not beats:
@@ -324,6 +329,10 @@ class Conductor:
             _LOG.warning("Refused %d more messages of guest %s", count, sender)
         for sender, count in self._remarks.over(now).items():
             _LOG.info("Guest %s had %d more remarks", sender, count)
+
+
+def _is_quarantined(guest: GuestIdentity | None) -> bool:
+    return guest is not None and guest.state == guests.QUARANTINED
 
 
 def main() -> None:

@@ -27,7 +27,7 @@ from dbaas.contract.secret import Secret
 from dbaas.rpc import envelope
 from dbaas.rpc.broker import Broker
 from dbaas.rpc.envelope import Header
-from dbaas.rpc.guests import Address, AgentLink, EventConsumer
+from dbaas.rpc.guests import Address, AgentLink, Event, EventConsumer
 from tests.bus_server import VHOST, BusServer
 from tests.catalog_server import CatalogServer
 
@@ -52,17 +52,22 @@ class Guest:
         )
         self.link = AgentLink(self._address, self.instance)
 
-    def say(self, kind: str, data: Any, *, boot: int = 1, command: str = "", **header: Any) -> int:
+    def say(self, kind: str, data: Any, **header: Any) -> int:
         """Say `data` as an event of this kind; return its number."""
+        self.link.publish(kind, self.sealed(kind, data, **header))
+        return int(header.get("seq", self.seq))
+
+    def sealed(self, kind: str, data: Any, **header: Any) -> bytes:
+        """Return `data` as its next event, of this kind, and with a header as it ought to be but
+        for `header`."""
         self.seq += 1
         fields: dict[str, Any] = {
-            "v": 1, "instance": self.instance, "key": "k1", "direction": "up", "command": command,
-            "epoch": 0, "boot": boot, "seq": self.seq, "sent": time.time(), "method": kind,
+            "v": 1, "instance": self.instance, "key": self.identity.key_id, "direction": "up",
+            "command": "", "epoch": 0, "boot": 1, "seq": self.seq, "sent": time.time(),
+            "method": kind,
         }  # fmt: skip
-        message = Header(**(fields | header))
         body = json.dumps(data).encode()
-        self.link.publish(kind, envelope.seal(self.identity.event_key, message, body))
-        return int(message.seq)
+        return envelope.seal(self.identity.event_key, Header(**(fields | header)), body)
 
     def beat(self, health: Health = HEALTH, **header: Any) -> int:
         return self.say("hb", codec.dump(health), **header)
@@ -108,6 +113,14 @@ class Place:
         guest.link.connect()
         self.guests.append(guest)
         return guest
+
+    def rotate_keys(self, guest: Guest) -> None:
+        """Give it the next keys, which it learns at once; its user stays."""
+        number = int(guest.identity.key_id[1:]) + 1
+        guest.identity = dataclasses.replace(
+            guest.identity, key_id=f"k{number}", event_key=envelope.new_key()
+        )
+        self.catalog.run(lambda unit: guests.add(unit, self.sealer, guest.identity))
 
     def add_command(self, guest: Guest, method: str = "ping") -> str:
         """Make an operation that waits, for an hour, for the guest's answer to a command."""
@@ -235,6 +248,35 @@ def test_many_heartbeats_cost_few_statements(place: Place, catalog_server: Catal
     eventually(lambda: all(place.seq(guest) == 200 for guest in guests_))
     assert catalog_server.questions() - before < 400  # most of them this test's own
     running.stop()
+
+
+# Keys
+
+
+def test_a_guest_is_heard_under_a_new_key_though_it_was_looked_up_just_before(
+    place: Place, running: Running
+) -> None:
+    guest = place.add_guest()
+    for _ in range(5):
+        guest.beat(key="of nobody")
+        place.rotate_keys(guest)
+        guest.beat()
+        eventually(lambda: place.seq(guest) == guest.seq)
+
+
+def test_a_former_key_is_worth_nothing_from_the_first_word_under_a_new_one(place: Place) -> None:
+    guest = place.add_guest()
+    broker = Broker(place.bus.management_url)
+    conductor = Conductor(place.catalog, place.sealer, broker, lambda _operation: None)
+    beat = codec.dump(HEALTH)
+    conductor.take([Event(guest.instance, guest.sealed("hb", beat))])
+    former = guest.sealed("hb", beat, seq=100)
+    place.rotate_keys(guest)
+    conductor.take(
+        [Event(guest.instance, said) for said in (guest.sealed("hb", beat, seq=50), former)]
+    )
+    assert place.seq(guest) == 50
+    broker.close()
 
 
 # Results
