@@ -168,11 +168,9 @@ class Ground:
             path.unlink()
         if left:
             self.stack.command("up")
-        for instance in left:
-            requests.reset_status(self, instance)
-            requests.delete_instance(self, instance)
-        for instance in left:
-            self.wait_until_idle([instance])
+            for instance in left:
+                requests.abandon(self, instance)
+            self.wait_until_idle(left)
 
     def details(self, instance: str) -> dict[str, Any]:
         answer = self.stack.request("GET", f"instances/{instance}")

@@ -1,12 +1,13 @@
 """How a tenant asks for each kind of operation, of a dry run and of a real stack alike."""
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Protocol
 
 _OR_LATER = (HTTPStatus.OK, HTTPStatus.NO_CONTENT, HTTPStatus.SERVICE_UNAVAILABLE)
+_OR_GONE = (HTTPStatus.ACCEPTED, HTTPStatus.NOT_FOUND)
 
 DATABASE, USER, PASSWORD = "shop", "clerk", "p4ss-of-the-clerk"
 
@@ -105,6 +106,13 @@ def delete_instance(api: Api, instance: str) -> None:
     _expect(HTTPStatus.ACCEPTED, api.request("DELETE", f"instances/{instance}"))
 
 
+def abandon(api: Api, instance: str) -> None:
+    """Stop whatever goes on with it, and delete it; it may be gone by now."""
+    body = {"reset_status": {"force_delete": True}}
+    _expect(_OR_GONE, api.request("POST", f"instances/{instance}/action", body))
+    _expect(_OR_GONE, api.request("DELETE", f"instances/{instance}"))
+
+
 def _act(api: Api, instance: str, body: object) -> None:
     _expect(HTTPStatus.ACCEPTED, api.request("POST", f"instances/{instance}/action", body))
 
@@ -117,10 +125,14 @@ def _expect(status: HTTPStatus | tuple[HTTPStatus, ...], answer: Answer) -> Answ
 
 @dataclass(frozen=True)
 class Change:
-    """An operation on an instance that is there; `shows`: its status afterwards."""
+    """An operation on an instance that is there.
+
+    `shows`: its status afterwards; `after`: the kind of one that must have been done before.
+    """
 
     ask: Callable[[Api, str], None]
     shows: str = "ACTIVE"
+    after: str = ""
 
 
 CREATE = "create_instance"
@@ -132,9 +144,17 @@ CHANGES: Mapping[str, Change] = {
     "update_access": Change(update_access),
     "ask_guest": Change(create_database),
     "enable_root": Change(enable_root),
-    "disable_root": Change(disable_root),
+    "disable_root": Change(disable_root, after="enable_root"),
     "rotate_keys": Change(rotate_keys),
     "reset_status": Change(reset_status),
     "delete_instance": Change(delete_instance, "GONE"),
 }
 """By the flow's kind, in an order in which one instance can have them all: the last deletes it."""
+
+
+def lived(wanted: Collection[str]) -> dict[str, Change]:
+    """Return those of the changes that make a life in which the `wanted` kinds happen."""
+    needed = {*wanted, *(CHANGES[kind].after for kind in wanted if kind in CHANGES)}
+    return {
+        kind: change for kind, change in CHANGES.items() if kind in needed or change.shows == "GONE"
+    }

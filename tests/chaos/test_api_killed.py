@@ -72,12 +72,8 @@ def live_a_life(ground: Ground, tenant: Persistent, deaths: Deaths) -> float:
         assert [ended.kind for ended in ground.history(instances[-1])] == [requests.CREATE]
     assert ground.usage().items() >= ground.living().items()
     ground.wait_until_done(instances, "ACTIVE")
-    for kind, change in requests.CHANGES.items():
-        # Who is to be kept out must have been let in.
-        follows = kind == "enable_root" and deaths["disable_root"]
+    for kind, change in requests.lived([kind for kind in deaths if deaths[kind]]).items():
         for instance in instances:
-            if not deaths[kind] and not follows and change.shows != "GONE":
-                break
             before = [ended.kind for ended in ground.history(instance)]
             began = time.monotonic()
             arm_next(ground, deaths[kind])

@@ -122,9 +122,7 @@ def create_and_change(ground: Ground, report: Report, deaths: dict[str, list[Poi
     ground.arm(deaths.get(requests.CREATE, ()))
     instances = create_many(ground, TOGETHER)
     settle(ground, report, instances, deaths.get(requests.CREATE, []), "ACTIVE")
-    for kind, change in requests.CHANGES.items():
-        if deaths and kind not in deaths and change.shows != "GONE":
-            continue
+    for kind, change in requests.lived(deaths or requests.CHANGES).items():
         if change.shows == "GONE":
             for instance in instances:
                 report.twice += ground.made_twice(instance) + ground.not_done_once(instance)
