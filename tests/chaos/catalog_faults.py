@@ -22,6 +22,9 @@ from tests.chaos.ground import Ground
 _FEWEST_CONNECTIONS = 10
 """Less is not to be had of MariaDB ("max_connections")."""
 _MOST_CONNECTIONS = 500
+_TRANSACTIONS_SEEN = 0.15
+"""Seconds: `innodb_trx` shows what it did before to whoever looks again within 0.1 s (MySQL manual,
+"Persistence and Consistency of InnoDB Transaction and Locking Information")."""
 
 
 @contextmanager
@@ -116,14 +119,18 @@ def rows_locked(ground: Ground) -> Iterator[None]:
 
 @contextmanager
 def killing_connections(ground: Ground) -> Iterator[None]:
-    """Kill random ones of the services' connections, and each that is seen to hold locks.
+    """Kill random ones of the services' connections, and each that waits for a row with locks held.
 
-    Fails if none was killed while it held some, which is in the middle of a transaction.
+    Quotas are what they wait for, which every create and delete changes. Fails if none was killed
+    in the middle of its transaction.
     """
     halves = 0
 
     def kill(cursor: Any) -> None:
         nonlocal halves
+        cursor.execute("BEGIN")
+        cursor.execute("SELECT * FROM quota_usages FOR UPDATE")
+        time.sleep(_TRANSACTIONS_SEEN)
         ours = _sessions(cursor)
         cursor.execute(
             "SELECT trx_mysql_thread_id AS id FROM information_schema.innodb_trx"
@@ -133,8 +140,9 @@ def killing_connections(ground: Ground) -> Iterator[None]:
         halves += len(locking)
         for number in locking | set(random.sample(ours, min(2, len(ours)))):
             _kill(cursor, number)
+        cursor.execute("ROLLBACK")
 
-    with _again_and_again(ground, kill, 0.02):
+    with _again_and_again(ground, kill, 0.05):
         yield
     assert halves
 
