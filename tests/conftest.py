@@ -7,7 +7,7 @@ import pytest
 
 from tests import bus_server as bus_servers
 from tests import catalog_server as catalog_servers
-from tests import outcomes
+from tests import complaints, outcomes
 from tests.outcomes import Outcome, Part, Tell
 
 THOROUGH = "DBAAS_CHAOS"
@@ -68,3 +68,7 @@ def pytest_terminal_summary(
         terminalreporter.section("what became of faults")
         for outcome in told:
             terminalreporter.write_line(str(outcome))
+    if failed := [*terminalreporter.getreports("failed"), *terminalreporter.getreports("error")]:
+        terminalreporter.section("what failed, in short")
+        for report in failed:
+            terminalreporter.write_line("\n".join(complaints.told(report)))

@@ -1,5 +1,8 @@
 """The stack of the chaos tests: three task managers with short leases, which can be told to die."""
 
+import logging
+import os
+import random
 from collections.abc import Iterator
 
 import pytest
@@ -9,6 +12,12 @@ from tests import catalog_server as catalog_servers
 from tests.chaos.ground import Ground
 from tests.functional import place
 from tests.functional import stack as stacks
+
+LOG = logging.getLogger(__name__)
+
+SEED = "DBAAS_CHAOS_SEED"
+"""Environment variable: a number, which does what it did before."""
+USUAL_SEED = 20261120
 
 SETTINGS = """\
 [taskmanager]
@@ -42,6 +51,15 @@ def catalog_server(ground: Ground) -> Iterator[catalog_servers.CatalogServer]:
     """As everywhere, but in the network namespace that these tests have entered."""
     with catalog_servers.running() as server:
         yield server
+
+
+@pytest.fixture
+def seed(thorough: bool) -> int:
+    """What chance decides in a test follows from this; it is shown when the test fails."""
+    usual = random.SystemRandom().randrange(1 << 32) if thorough else USUAL_SEED
+    number = int(os.environ.get(SEED, usual))
+    LOG.warning("%s=%d", SEED, number)
+    return number
 
 
 @pytest.fixture(autouse=True)

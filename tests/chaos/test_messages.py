@@ -5,9 +5,6 @@ goes back in time. What is done to which message follows from a seed, which a fa
 """
 
 import json
-import logging
-import os
-import random
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -26,21 +23,9 @@ from tests.chaos.relay import Beats, Mischief
 from tests.functional.guest import SERVER, Guest
 from tests.outcomes import Part, Tell
 
-SEED = "DBAAS_CHAOS_SEED"
-"""Environment variable: a number that gives the same mischief as before."""
-
 TOGETHER = 2
 EXCHANGE = "openstack"
 """Where oslo.messaging sends what is for a topic (`control_exchange`)."""
-
-LOG = logging.getLogger(__name__)
-
-
-@pytest.fixture
-def seed() -> int:
-    number = int(os.environ.get(SEED) or random.SystemRandom().randrange(1 << 32))
-    LOG.warning("%s=%d", SEED, number)
-    return number
 
 
 @pytest.mark.parametrize(
