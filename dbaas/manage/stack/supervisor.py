@@ -15,11 +15,10 @@ import xmlrpc.client
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from dbaas.contract import errors
 from dbaas.host import commands, files
-from dbaas.manage.stack.plan import Plan
 from dbaas.manage.stack.programs import Program
 
 START_SECONDS = 15.0
@@ -39,6 +38,22 @@ _ALREADY_STARTED, _NOT_RUNNING = 60, 70
 """Faults of supervisord's interface: somebody, or it itself, was quicker."""
 
 
+class Home(Protocol):
+    """Where a supervisor and its programs keep what they read and write."""
+
+    @property
+    def directory(self) -> Path: ...
+
+    @property
+    def logs(self) -> Path: ...
+
+    @property
+    def supervisor_configuration(self) -> Path: ...
+
+    @property
+    def supervisor_socket(self) -> Path: ...
+
+
 @dataclass(frozen=True)
 class State:
     """How a program is, in supervisord's words; `pid` is 0 when it does not run."""
@@ -54,19 +69,19 @@ class State:
         return self.state in _RUNNING
 
 
-def configure(plan: Plan, programs: Sequence[Program]) -> None:
-    files.write(plan.supervisor_configuration, _settings(plan, programs), mode=0o600)
+def configure(home: Home, programs: Sequence[Program]) -> None:
+    files.write(home.supervisor_configuration, _settings(home, programs), mode=0o600)
 
 
-def start(plan: Plan, environment: dict[str, str]) -> None:
+def start(home: Home, environment: dict[str, str]) -> None:
     """Start the daemon with this environment and return when it listens."""
     command = [sys.executable, "-m", "supervisor.supervisord"]
     commands.run(
-        [*command, "-c", str(plan.supervisor_configuration)],
+        [*command, "-c", str(home.supervisor_configuration)],
         timeout=START_SECONDS,
         env=environment,
     )
-    wait_until(lambda: Supervisor(plan).answers(), START_SECONDS, "the supervisor")
+    wait_until(lambda: Supervisor(home).answers(), START_SECONDS, "the supervisor")
 
 
 def wait_until(happened: Callable[[], bool], seconds: float, what: str) -> None:
@@ -79,11 +94,11 @@ def wait_until(happened: Callable[[], bool], seconds: float, what: str) -> None:
 
 
 class Supervisor:
-    """The daemon of one stack, asked through its socket."""
+    """The daemon of one stack or of another home, asked through its socket."""
 
-    def __init__(self, plan: Plan) -> None:
-        self._logs = plan.logs
-        self._transport = _UnixTransport(plan.supervisor_socket)
+    def __init__(self, home: Home) -> None:
+        self._logs = home.logs
+        self._transport = _UnixTransport(home.supervisor_socket)
         self._server = xmlrpc.client.ServerProxy("http://localhost", transport=self._transport)
 
     def answers(self) -> bool:
@@ -185,31 +200,31 @@ def log_file(logs: Path, name: str) -> Path:
     return logs / f"{name}.log"
 
 
-def _settings(plan: Plan, programs: Sequence[Program]) -> str:
+def _settings(home: Home, programs: Sequence[Program]) -> str:
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     wanted = _FILES_WANTED if most == resource.RLIM_INFINITY else min(_FILES_WANTED, most)
     head = f"""\
 [unix_http_server]
-file = {plan.supervisor_socket}
+file = {home.supervisor_socket}
 chmod = 0700
 
 [rpcinterface:supervisor]
 supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
 
 [supervisord]
-pidfile = {plan.directory / "supervisord.pid"}
-logfile = {log_file(plan.logs, "supervisord")}
+pidfile = {home.directory / "supervisord.pid"}
+logfile = {log_file(home.logs, "supervisord")}
 logfile_maxbytes = 1MB
 logfile_backups = 1
-directory = {plan.directory}
+directory = {home.directory}
 minfds = {wanted}
 """
     if os.geteuid() == 0:
         head += "user = root\n"  # to stay root is to be said
-    return head + "".join(_section(plan, program) for program in programs)
+    return head + "".join(_section(home, program) for program in programs)
 
 
-def _section(plan: Plan, program: Program) -> str:
+def _section(home: Home, program: Program) -> str:
     environment = ",".join(f'{key}="{value}"' for key, value in program.environment.items())
     return f"""
 [program:{program.name}]
@@ -224,7 +239,7 @@ stopsignal = TERM
 stopwaitsecs = {program.stop_seconds}
 killasgroup = true
 redirect_stderr = true
-stdout_logfile = {log_file(plan.logs, program.name)}
+stdout_logfile = {log_file(home.logs, program.name)}
 stdout_logfile_maxbytes = {_LOG_BYTES}
 stdout_logfile_backups = 2
 """

@@ -1,0 +1,5 @@
+"""`python -m tests.openstack.osbox`."""
+
+from tests.openstack.osbox.commands import main
+
+main()
