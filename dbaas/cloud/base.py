@@ -36,6 +36,8 @@ class VolumeState(StrEnum):
     EXTENDING = "EXTENDING"
     DETACHING = "DETACHING"
     DELETING = "DELETING"
+    GROWS_DETACHED = "GROWS_DETACHED"
+    """In use, and it was asked to grow, which it can only while it is not."""
     ERROR = "ERROR"
 
 
@@ -62,6 +64,8 @@ class Port:
     mac: str
     address6: str = ""
     """Its IPv6 address, where the network has such."""
+    public: str = ""
+    """The address that it has in the outside world, if it has one."""
     interrupted: bool = False
     """Only a part of it is there: deleted, it can be made anew."""
 
@@ -100,6 +104,8 @@ class Server:
     host: str = ""
     interrupted: bool = False
     """In ERROR because who made or deleted it died half way: deleted, it can be made anew."""
+    no_room: bool = False
+    """In ERROR because no host has room for it."""
 
 
 @dataclass(frozen=True)
@@ -204,7 +210,10 @@ class Volumes(Protocol):
     def create_volume(self, order: VolumeOrder) -> Volume: ...
 
     def extend_volume(self, name: str, size_gib: int) -> Volume:
-        """Grow it, in use or not; the same size again does nothing; `Invalid` when smaller."""
+        """Begin to grow it; the same size again does nothing; `Invalid` when smaller.
+
+        Where that cannot be while it is in use it becomes `GROWS_DETACHED`, at once or later.
+        """
 
     def delete_volume(self, name: str) -> None:
         """Begin to delete it; `Busy` while it is attached."""
@@ -259,6 +268,10 @@ class Cloud(Protocol):
     @property
     def settle_time(self) -> float:
         """Seconds after a create of unknown outcome within which its object may still appear."""
+
+    @property
+    def poll_interval(self) -> float:
+        """Seconds between two looks at something that this infrastructure is still at."""
 
     def probes(self) -> Sequence[Probe]:
         """Return what an operator has to have set up here."""

@@ -23,7 +23,7 @@ OPTS = [
 def load(conf: cfg.ConfigOpts) -> Cloud:
     """Return the cloud that `conf` names; raise `Invalid` with the names that there are."""
     try:
-        manager = DriverManager[Any]("dbaas.clouds", conf.cloud, warn_on_missing_entrypoint=False)
+        manager = DriverManager[Any]("dbaas.clouds", conf.cloud)
     except NoMatches as error:
         raise errors.Invalid(f"[DEFAULT] cloud: there is no '{conf.cloud}'") from error
     made: Cloud = manager.driver(conf)

@@ -46,7 +46,12 @@ class OverQuota(Error): ...
 class Busy(Error): ...
 
 
-class Unavailable(Error): ...
+class Unavailable(Error):
+    """`after`: seconds before which trying again is of no use, as far as somebody said so."""
+
+    def __init__(self, *args: object, after: float = 0.0) -> None:
+        super().__init__(*args)
+        self.after = after
 
 
 class Failed(Error): ...

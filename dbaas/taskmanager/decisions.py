@@ -16,6 +16,9 @@ UNDO_PATIENCE = 24 * 3600.0
 
 _LONGEST_DELAY = 15.0
 
+_LONGEST_PAUSE = 300.0
+"""Seconds for which an operation waits at most because somebody asked for it."""
+
 
 @dataclass(frozen=True)
 class Go:
@@ -54,11 +57,21 @@ def after_success(flow: Flow[Any], position: Position, superseded: bool) -> Deci
 
 
 def after_failure(
-    flow: Flow[Any], position: Position, *, retryable: bool, expired: bool, superseded: bool
+    flow: Flow[Any],
+    position: Position,
+    *,
+    retryable: bool,
+    expired: bool,
+    superseded: bool,
+    pause: float = 0.0,
 ) -> Decision:
-    """Return what follows a failure; `expired`: there is no time left to retry it."""
+    """Return what follows a failure; `expired`: there is no time left to retry it.
+
+    `pause`: seconds that whoever failed asked to be left alone for.
+    """
     if retryable and not expired:
-        return Go(replace(position, attempt=position.attempt + 1), backoff(position.attempt))
+        delay = max(backoff(position.attempt), min(pause, _LONGEST_PAUSE))
+        return Go(replace(position, attempt=position.attempt + 1), delay)
     if position.phase is Phase.DO and not position.pivoted:
         return undo_from(flow, position, superseded)
     return when_undecidable(superseded)

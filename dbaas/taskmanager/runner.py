@@ -207,6 +207,7 @@ class Runner:
             retryable=isinstance(error, errors.RETRYABLE),
             expired=_expired(op),
             superseded=op.superseded,
+            pause=error.after if isinstance(error, errors.Unavailable) else 0.0,
         )
 
     def _sure_of_guests(

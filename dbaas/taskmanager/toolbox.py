@@ -8,7 +8,7 @@ it. So a step must ask the same things in the same order whenever it runs.
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, NoReturn, Protocol, TypeVar, cast
 
 from dbaas.cloud.base import Cloud
 from dbaas.common import killpoints
@@ -37,7 +37,6 @@ PUBLISH_AGAIN = 10.0
 """Seconds after which a command without an answer is published once more."""
 
 _AWAY = 1.0
-_POLL = 0.5
 
 
 class Bus(Protocol):
@@ -324,7 +323,11 @@ class Toolbox:
             else:
                 self.facts.append(Gone(entry.name))
         if left:
-            raise Wait(_POLL)
+            self.look_again()
+
+    def look_again(self) -> NoReturn:
+        """Leave the step, which runs again when the cloud may have come further."""
+        raise Wait(self.cloud.poll_interval)
 
     def name_of(self, instance_id: str, kind: LedgerKind) -> str:
         """Return the name of the instance's living object; raise `Failed` if it has none."""

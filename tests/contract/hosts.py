@@ -11,7 +11,15 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from dbaas.cloud.base import Cloud, PortOrder, Server, ServerOrder, ServerState, VolumeOrder
+from dbaas.cloud.base import (
+    Cloud,
+    PortOrder,
+    Server,
+    ServerOrder,
+    ServerState,
+    VolumeOrder,
+    VolumeState,
+)
 from dbaas.cloud.local import cgroups, image
 from dbaas.cloud.local.cloud import LocalCloud
 from dbaas.cloud.local.settings import Settings, flavor
@@ -109,13 +117,19 @@ def build(cloud: Cloud, name: str, flavor_id: str = "1") -> Server:
     """Make a server with a port and a volume of its name, and wait until it runs."""
     cloud.networks.create_port(PortOrder(name))
     cloud.volumes.create_volume(VolumeOrder(name, 1))
+    wait(lambda: volume_state(cloud, name) is VolumeState.AVAILABLE)
     cloud.compute.create_server(order(name, flavor_id))
     return until(cloud, name, ServerState.ACTIVE)
 
 
+def volume_state(cloud: Cloud, name: str) -> VolumeState | None:
+    volume = cloud.volumes.find_volume(name)
+    return volume.state if volume else None
+
+
 def order(name: str, flavor_id: str = "1") -> ServerOrder:
     contents = {"/etc/dbaas/contact.json": Secret("for root only")}
-    return ServerOrder(name, flavor_id, "", (name,), (name,), contents)
+    return ServerOrder(name, flavor_id, "", (name,), (name,), contents, image_tags=("dbaas",))
 
 
 def destroy(cloud: Cloud, name: str) -> None:

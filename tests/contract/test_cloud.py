@@ -1,4 +1,4 @@
-"""What every cloud promises to the flows: the fake, slow or not, and this host."""
+"""What every cloud promises to the flows: the fake, slow or not, this host, and an OpenStack."""
 
 import ipaddress
 import os
@@ -15,11 +15,12 @@ from dbaas.contract import errors
 from dbaas.contract.requests import Reach
 from tests.contract import hosts
 from tests.fakes.cloud import FakeCloud
+from tests.fakes.openstack import cloud as openstack
 
 NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="local guests need root")
 
 
-MACHINES = ["fake", "slow fake", pytest.param("local", marks=NEEDS_ROOT)]
+MACHINES = ["fake", "slow fake", "openstack", pytest.param("local", marks=NEEDS_ROOT)]
 """Those whose servers are held to their size, and reached from where they are to be."""
 
 
@@ -43,6 +44,9 @@ def _made(kind: str, directory: Path) -> Iterator[Cloud]:
     elif kind == "loopback":
         with hosts.loopback_cloud(directory / "state") as loopback:
             yield loopback
+    elif kind == "openstack":
+        with openstack.running() as services:
+            yield services.cloud(directory)
     else:
         yield FakeCloud(pool="10.77.0.0/28", polls=2 if kind == "slow fake" else 0)
 
@@ -109,7 +113,7 @@ def test_a_deleted_server_leaves_its_volume_and_its_port(cloud: Cloud) -> None:
         cloud.volumes.delete_volume("a")
     cloud.compute.delete_server("a")
     hosts.wait(lambda: cloud.compute.find_server("a") is None)
-    hosts.wait(lambda: _volume_state(cloud, "a") is VolumeState.AVAILABLE)
+    hosts.wait(lambda: hosts.volume_state(cloud, "a") is VolumeState.AVAILABLE)
     assert cloud.networks.find_port("a") is not None
     hosts.destroy(cloud, "a")
     assert cloud.networks.find_port("a") is None
@@ -200,12 +204,16 @@ def test_what_is_not_there_cannot_be_started_or_grown(cloud: Cloud) -> None:
 
 def test_a_volume_grows_and_never_shrinks(machines: Cloud) -> None:
     machines.volumes.create_volume(VolumeOrder("a", 2))
-    hosts.wait(lambda: _volume_state(machines, "a") is VolumeState.AVAILABLE)
-    assert machines.volumes.extend_volume("a", 3).size_gib == 3
-    assert machines.volumes.extend_volume("a", 3).size_gib == 3
+    hosts.wait(lambda: hosts.volume_state(machines, "a") is VolumeState.AVAILABLE)
+    for _ in range(2):
+        machines.volumes.extend_volume("a", 3)
+        hosts.wait(lambda: hosts.volume_state(machines, "a") is VolumeState.AVAILABLE)
+        grown = machines.volumes.find_volume("a")
+        assert grown is not None
+        assert grown.size_gib == 3
     with pytest.raises(errors.Invalid):
         machines.volumes.extend_volume("a", 2)
-    hosts.wait(lambda: _volume_state(machines, "a") is VolumeState.AVAILABLE)
+    hosts.wait(lambda: hosts.volume_state(machines, "a") is VolumeState.AVAILABLE)
 
 
 def test_a_volume_of_nothing_is_refused(cloud: Cloud) -> None:
@@ -297,8 +305,3 @@ def test_a_lost_answer_of_the_fake_leaves_the_object_to_be_found() -> None:
         cloud.volumes.create_volume(VolumeOrder("b", 1))
     assert cloud.volumes.find_volume("b") is None
     cloud.volumes.create_volume(VolumeOrder("b", 1))
-
-
-def _volume_state(cloud: Cloud, name: str) -> VolumeState | None:
-    volume = cloud.volumes.find_volume(name)
-    return volume.state if volume else None

@@ -139,6 +139,10 @@ class FakeCloud:
     def settle_time(self) -> float:
         return 0.0
 
+    @property
+    def poll_interval(self) -> float:
+        return 0.05
+
     def probes(self) -> list[Probe]:
         return []
 

@@ -65,6 +65,7 @@ class Objects:
 
     def __init__(self, clock: Clock, luck: Luck, pause: Pause, settle_time: float) -> None:
         self.settle_time = settle_time
+        self.poll_interval = 0.5
         self.made: list[str] = []
         self.defects: list[str] = []
         self.calls: dict[str, Call] = {}

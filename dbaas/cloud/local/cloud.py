@@ -46,6 +46,10 @@ class LocalCloud:
         """Nothing appears late here: what a call made is there when it returns, or never."""
         return 0.0
 
+    @property
+    def poll_interval(self) -> float:
+        return 0.5
+
     def probes(self) -> list[Probe]:
         return [
             Probe(

@@ -42,6 +42,10 @@ class LoopbackCloud:
         """Nothing appears late here: what a call made is there when it returns, or never."""
         return 0.0
 
+    @property
+    def poll_interval(self) -> float:
+        return 0.5
+
     def probes(self) -> list[Probe]:
         """Every kernel has what this needs."""
         return []

@@ -4,10 +4,14 @@ A service's own words are for operators: they name hosts. A tenant reads which s
 what the words say where they are known to be about the request.
 """
 
+import email.utils
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import cinderclient.exceptions
 import glanceclient.exc
@@ -30,14 +34,25 @@ _ANSWERED = (
 )
 """What carries the status of an answer."""
 
+_SILENT = (
+    keystoneauth1.exceptions.ClientException,
+    glanceclient.exc.ClientException,
+    glanceclient.exc.BaseException,
+    OSError,
+)
+"""What is raised when there was no answer, or none that could be read."""
+
 _QUOTA = ("quota", "no more ip", "no valid host", "exceeded", "insufficient")
 """What services say of a request that is fine but more than there is."""
+
+_ASKS_FOR_PATIENCE = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 
 
 def session(conf: cfg.ConfigOpts) -> Session:
     """Return a session with the service's own credentials; raise `Invalid` when there are none.
 
-    It gets a new token when the old one ends, by itself. Threads may share it.
+    It gets a new token when the old one ends, by itself. Threads may share it. An answer that says
+    when to come again is raised as `Unavailable`: the services' clients would not tell.
     """
     try:
         auth = loading.load_auth_from_conf_options(conf, settings.GROUP)
@@ -48,7 +63,25 @@ def session(conf: cfg.ConfigOpts) -> Session:
     made: Session = loading.load_session_from_conf_options(
         conf, settings.GROUP, auth=auth, timeout=conf[settings.GROUP].request_timeout
     )
+    made.session.hooks["response"].append(_expect_no_pause)
     return made
+
+
+def _expect_no_pause(answer: Any, **_: Any) -> None:
+    said = answer.headers.get("Retry-After")
+    if said and answer.status_code in _ASKS_FOR_PATIENCE:
+        LOG.warning("%s answered %d: come again in %s", answer.url, answer.status_code, said)
+        raise errors.Unavailable("The cloud is busy.", after=_seconds(said))
+
+
+def _seconds(said: str) -> float:
+    """Return the seconds that a `Retry-After` gives, as a number or a date; none for nonsense."""
+    if said.isdecimal():
+        return float(said)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(said).timestamp() - time.time())
+    except ValueError:
+        return 0.0
 
 
 @contextmanager
@@ -63,24 +96,41 @@ def calling(service: str) -> Iterator[None]:
         raise
     except _ANSWERED as error:
         raise _of_answer(service, error) from error
-    except keystoneauth1.exceptions.ClientException as error:
+    except keystoneauth1.exceptions.CatalogException as error:
         LOG.warning("%s: %s", service, error)
-        raise errors.Unavailable(f"{service} does not answer.") from error
-    except (glanceclient.exc.ClientException, OSError) as error:
+        raise errors.Unavailable(f"Keystone does not know where {service} is.") from error
+    except _SILENT as error:
         LOG.warning("%s: %s", service, error)
         raise errors.Unavailable(f"{service} does not answer.") from error
 
 
-def status(error: Exception) -> int:
-    """Return the HTTP status in a client's error, by whatever name it goes."""
-    for name in ("http_status", "code"):
-        if found := getattr(error, name, None):
-            return int(found)
-    return HTTPStatus.INTERNAL_SERVER_ERROR
+def next_page(links: Iterable[Mapping[str, str]]) -> Mapping[str, Any] | None:
+    """Return what to ask for to get the page after an answer with these links; None at the end.
+
+    Of a link only what it asks for is used: its host may be one that we do not see.
+    """
+    following = (urlsplit(link["href"]) for link in links if link["rel"] == "next")
+    return next((parse_qs(one.query) for one in following), None)
+
+
+def _status(error: Exception) -> int:
+    """Return the HTTP status in a client's error, by whatever name it goes.
+
+    The class of an error has the status that it is for, and the error the one that there was.
+    """
+    found = (getattr(error, name, None) for name in ("code", "http_status"))
+    return next((code for code in found if isinstance(code, int)), 500)
+
+
+def _words(error: Exception) -> str:
+    """Return what the service said; keystoneauth does not know where Neutron says it."""
+    with suppress(AttributeError, KeyError, TypeError, ValueError):
+        return str(error.response.json()["NeutronError"]["message"])  # type: ignore[attr-defined] # if any
+    return str(getattr(error, "message", None) or error)
 
 
 def _of_answer(service: str, error: Exception) -> errors.Error:
-    code, words = status(error), str(getattr(error, "message", None) or error)
+    code, words = _status(error), _words(error)
     LOG.info("%s answered %d: %s", service, code, words)
     if any(word in words.lower() for word in _QUOTA) and code < HTTPStatus.INTERNAL_SERVER_ERROR:
         return errors.OverQuota(f"{service} has no room for it: {words}")

@@ -4,6 +4,7 @@ from oslo_config import cfg
 
 from dbaas.cloud.openstack import calls, settings
 from dbaas.cloud.openstack.images import Images
+from dbaas.cloud.openstack.inventory import Inventory
 from dbaas.cloud.openstack.networks import NeutronNetworks
 from dbaas.cloud.openstack.servers import NovaCompute
 from dbaas.cloud.openstack.volumes import CinderVolumes
@@ -23,11 +24,12 @@ class OpenStackCloud:
         chosen = settings.from_conf(conf)
         self._session = session = calls.session(conf)
         self.networks = NeutronNetworks(session, chosen)
-        self.volumes = CinderVolumes(session, chosen, lambda ids: self.compute.names_of(ids))
+        servers = Inventory(session, chosen)
+        self.volumes = CinderVolumes(session, chosen, servers)
         self.compute = NovaCompute(
-            session, chosen, Images(session, chosen), self.volumes, self.networks
+            servers, chosen, Images(session, chosen), self.volumes, self.networks
         )
-        self._settle_time = chosen.settle_time
+        self._chosen = chosen
 
     def probes(self) -> list[Probe]:
         login = "Check the credentials in [openstack]: auth_url, username, password, project_name."
@@ -63,4 +65,8 @@ class OpenStackCloud:
 
     @property
     def settle_time(self) -> float:
-        return self._settle_time
+        return self._chosen.settle_time
+
+    @property
+    def poll_interval(self) -> float:
+        return self._chosen.poll_interval

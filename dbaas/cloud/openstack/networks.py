@@ -1,7 +1,8 @@
 """Ports in Neutron, each with a security group of its own, and a floating address where public.
 
-The group and the floating address have the port's name and go with it. A group without a port is
-what is left of a port that was made or deleted half way: it is shown as an interrupted one.
+The group and the floating address have the port's name and go with it: the group is made first and
+deleted last. A group without a port, or a floating address that leads nowhere, is what is left of a
+port that was made or deleted half way: it is shown as an interrupted one.
 """
 
 import ipaddress
@@ -13,15 +14,13 @@ from keystoneauth1.session import Session
 
 from dbaas.cloud.base import Port, PortOrder, Subnet
 from dbaas.cloud.openstack.batches import Batches
-from dbaas.cloud.openstack.calls import calling
+from dbaas.cloud.openstack.calls import calling, next_page
+from dbaas.cloud.openstack.names import few
 from dbaas.cloud.openstack.settings import Settings
 from dbaas.contract import errors
 from dbaas.contract.requests import Reach
 
 NEUTRON = "The network service"
-
-NAMED_AT_ONCE = 40
-"""Names that one request asks for: more, and the address gets too long for some proxies."""
 
 EVERYWHERE = ("0.0.0.0/0", "::/0")
 
@@ -70,32 +69,59 @@ class NeutronNetworks:
         return self._batches.find(name)
 
     def ports(self, names: Collection[str] | None = None) -> dict[str, Port]:
-        few = names is not None and len(names) <= NAMED_AT_ONCE
-        which: dict[str, Any] = {"name": sorted(names)} if names is not None and few else {}
+        named = sorted(names) if names is not None and few(names) else []
+        which: dict[str, Any] = {"name": named} if named else {}
         groups = self._list("security-groups", description=self._mark, **which)
         ports = self._list("ports", description=self._mark, **which)
+        public = self._floating(named) if self._settings.public_network else {}
         found = {one["name"]: _remnant(one) for one in groups}
-        found |= {one["name"]: _port(one) for one in ports}
+        found |= {one["name"]: _port(one, public.get(one["name"])) for one in ports}
         return {name: port for name, port in found.items() if names is None or name in names}
 
     def create_port(self, order: PortOrder) -> Port:
         """Reserve an address, with a group that admits whom the order says."""
         rules = [] if order.management else list(self._rules(order.reach))
-        network = self._network(order)
+        wanted = self._wanted(order)
         if self.ports([order.name]):
             raise errors.Conflict(f"the port {order.name} exists")
-        named = {"name": order.name, "description": self._mark}
-        group = self._create("security-group", named)
-        for rule in rules:
-            self._create("security-group-rule", rule | {"security_group_id": group["id"]})
-        wanted = named | {"network_id": network, "security_groups": [group["id"]]}
+        try:
+            return self._make(order, wanted, rules)
+        except errors.RETRYABLE:
+            raise
+        except errors.Error:
+            # Nothing may be left that looks like a port to be: this one cannot be.
+            self.delete_port(order.name)
+            raise
+
+    def _wanted(self, order: PortOrder) -> dict[str, Any]:
+        """Return what Neutron is told of the port; raise `Invalid`, `NotFound`."""
+        network = order.network or self._settings.default_network
+        if order.management:
+            network = self._settings.management_network
+        wanted = self._named(order.name) | {"network_id": network}
         if order.subnet or order.address:
             fixed = {"subnet_id": order.subnet, "ip_address": order.address}
             wanted["fixed_ips"] = [{key: value for key, value in fixed.items() if value}]
-        made = self._create("port", wanted)
-        if order.reach.is_public:
-            self._publish(made)
-        return _port(made)
+        if order.address:
+            self._expect_no_gateway(network, order.address)
+        return wanted
+
+    def _expect_no_gateway(self, network: str, address: str) -> None:
+        """Raise `Invalid` for the router's address, which Neutron gives away where none is yet."""
+        subnets = self._list("subnets", network_id=network)
+        if any(one["gateway_ip"] == address for one in subnets):
+            raise errors.Invalid(f"the address {address} is the gateway's")
+
+    def _make(
+        self, order: PortOrder, wanted: Mapping[str, Any], rules: Sequence[Mapping[str, Any]]
+    ) -> Port:
+        group = self._create("security-group", self._named(order.name))
+        self._admit(group["id"], rules)
+        floating = self._make_floating(order.name) if order.reach.is_public else None
+        made = self._create("port", {**wanted, "security_groups": [group["id"]]})
+        if floating is not None:
+            floating = self._lead(floating, made)
+        return _port(made, floating)
 
     def set_reach(self, name: str, reach: Reach) -> None:
         """Admit who is new before anybody is shut out: who was and stays admitted never waits."""
@@ -103,14 +129,15 @@ class NeutronNetworks:
         port = self._raw(name)
         group = self._list("security-groups", description=self._mark, name=name)[0]
         present = [rule for rule in group["security_group_rules"] if rule["direction"] == "ingress"]
-        for rule in wanted:
-            if not any(_same(rule, other) for other in present):
-                self._create("security-group-rule", rule | {"security_group_id": group["id"]})
+        self._admit(
+            group["id"],
+            [rule for rule in wanted if not any(_same(rule, other) for other in present)],
+        )
         for other in present:
             if not any(_same(rule, other) for rule in wanted):
                 self._delete("security-group-rules", other["id"])
         if reach.is_public:
-            self._publish(port)
+            self._lead(self._floating([name]).get(name) or self._make_floating(name), port)
         else:
             self._unpublish(name)
 
@@ -130,24 +157,56 @@ class NeutronNetworks:
             raise errors.NotFound(f"there is no port {name}")
         return found[0]
 
-    def _network(self, order: PortOrder) -> str:
-        if order.management:
-            return self._settings.management_network
-        return order.network or self._settings.default_network
+    def _named(self, name: str) -> dict[str, Any]:
+        return {"name": name, "description": self._mark}
 
-    def _publish(self, port: Mapping[str, Any]) -> None:
+    def _admit(self, group_id: str, rules: Sequence[Mapping[str, Any]]) -> None:
+        if rules:
+            wanted = [{**rule, "security_group_id": group_id} for rule in rules]
+            self._post("security-group-rules", {"security_group_rules": wanted})
+
+    def _floating(self, names: Collection[str]) -> dict[str, dict[str, Any]]:
+        """Return the floating addresses of the ports of these names, or of all; by their names.
+
+        Floating addresses have no names of their own. A cloud without routers has none at all.
+        """
+        begin = f"{self._mark} "
+        which = {"description": [f"{begin}{name}" for name in names]} if names else {}
+        try:
+            found = self._list("floatingips", **which)
+        except errors.NotFound:
+            return {}
+        ours = [one for one in found if one["description"].startswith(begin)]
+        return {one["description"].removeprefix(begin): one for one in ours}
+
+    def _make_floating(self, name: str) -> dict[str, Any]:
         if not self._settings.public_network:
             raise errors.Invalid("access.is_public: this cloud has no public network")
-        if not self._list("floatingips", port_id=port["id"]):
-            wanted = {
-                "floating_network_id": self._settings.public_network,
-                "port_id": port["id"],
-                "description": f"{self._mark} {port['name']}",
-            }
-            self._create("floatingip", wanted)
+        wanted = {
+            "floating_network_id": self._settings.public_network,
+            "description": f"{self._mark} {name}",
+        }
+        return self._create("floatingip", wanted)
+
+    def _lead(self, floating: dict[str, Any], port: Mapping[str, Any]) -> dict[str, Any]:
+        """Have the floating address lead to the port."""
+        if floating["port_id"] == port["id"]:
+            return floating
+        try:
+            with calling(NEUTRON):
+                answer = self._neutron.put(
+                    f"/v2.0/floatingips/{floating['id']}",
+                    json={"floatingip": {"port_id": port["id"]}},
+                )
+        except errors.NotFound as error:
+            raise errors.Invalid(
+                "access.is_public: no router leads from the public network to the instance's"
+            ) from error
+        led: dict[str, Any] = answer.json()["floatingip"]
+        return led
 
     def _unpublish(self, name: str) -> None:
-        for one in self._list("floatingips", description=f"{self._mark} {name}"):
+        for one in self._floating([name]).values():
             self._delete("floatingips", one["id"])
 
     def _rules(self, reach: Reach) -> Iterator[dict[str, Any]]:
@@ -167,17 +226,26 @@ class NeutronNetworks:
                 }
 
     def _list(self, kind: str, **search: Any) -> list[dict[str, Any]]:
-        with calling(NEUTRON):
-            answer = self._neutron.get(f"/v2.0/{kind}", params=search)
-        found: list[dict[str, Any]] = answer.json()[kind.replace("-", "_")]
+        """Return everything of this kind that matches, page by page where Neutron makes pages."""
+        key = kind.replace("-", "_")
+        found: list[dict[str, Any]] = []
+        params: Mapping[str, Any] | None = search
+        while params is not None:
+            with calling(NEUTRON):
+                answer = self._neutron.get(f"/v2.0/{kind}", params=params).json()
+            found += answer[key]
+            params = next_page(answer.get(f"{key}_links", ()))
         return found
 
     def _create(self, kind: str, wanted: Mapping[str, Any]) -> dict[str, Any]:
         key = kind.replace("-", "_")
-        with calling(NEUTRON):
-            answer = self._neutron.post(f"/v2.0/{kind}s", json={key: dict(wanted)})
-        made: dict[str, Any] = answer.json()[key]
+        made: dict[str, Any] = self._post(f"{kind}s", {key: dict(wanted)})[key]
         return made
+
+    def _post(self, kind: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        with calling(NEUTRON):
+            answer: dict[str, Any] = self._neutron.post(f"/v2.0/{kind}", json=body).json()
+        return answer
 
     def _delete(self, kind: str, object_id: str) -> None:
         with calling(NEUTRON):
@@ -194,7 +262,7 @@ def _remnant(group: Mapping[str, Any]) -> Port:
     return Port(group["name"], group["id"], "", "", "", interrupted=True)
 
 
-def _port(raw: Mapping[str, Any]) -> Port:
+def _port(raw: Mapping[str, Any], floating: Mapping[str, Any] | None) -> Port:
     addresses: Sequence[str] = [fixed["ip_address"] for fixed in raw["fixed_ips"]]
     return Port(
         name=raw["name"],
@@ -203,4 +271,6 @@ def _port(raw: Mapping[str, Any]) -> Port:
         network=raw["network_id"],
         mac=raw["mac_address"],
         address6=next((one for one in addresses if ":" in one), ""),
+        public=floating["floating_ip_address"] if floating else "",
+        interrupted=floating is not None and floating["port_id"] != raw["id"],
     )

@@ -60,6 +60,14 @@ _OURS: list[cfg.Opt] = [
         "was lost. It is created again only after that.",
     ),
     cfg.FloatOpt(
+        "poll_interval",
+        default=0.5,
+        min=0.01,
+        max=60.0,
+        help="Seconds between two looks at what the cloud is still at, as a server that boots. All "
+        "waiting operations share a look: a larger value spares the cloud little.",
+    ),
+    cfg.FloatOpt(
         "request_timeout",
         default=60.0,
         min=1.0,
@@ -95,6 +103,7 @@ class Settings:
     public_network: str
     key_name: str
     settle_time: float
+    poll_interval: float
     request_timeout: float
 
 
@@ -118,5 +127,6 @@ def from_conf(conf: cfg.ConfigOpts) -> Settings:
         public_network=options.public_network,
         key_name=options.key_name,
         settle_time=options.settle_time,
+        poll_interval=options.poll_interval,
         request_timeout=options.request_timeout,
     )

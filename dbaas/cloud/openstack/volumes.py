@@ -1,7 +1,8 @@
 """Volumes in Cinder: found again by their names, which Cinder allows to be given twice."""
 
-from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import Any, Protocol
 
 import cinderclient.client
 import cinderclient.exceptions
@@ -32,20 +33,31 @@ STATES: Mapping[str, VolumeState] = {
     "detaching": VolumeState.DETACHING,
     "deleting": VolumeState.DELETING,
 }
-"""By Cinder's word; every other is ERROR: `error_extending` and the like."""
+"""By Cinder's word; every other is ERROR."""
+
+REFUSED_TO_GROW = "error_extending"
+"""After an extension that the driver could not do; of a volume in use, often never could."""
+
+NOT_DELETED = "error_deleting"
+
+AT_SOMETHING = ("creating", "downloading", "reserved", "attaching", "extending", "detaching")
+"""In which a volume cannot be deleted, but will be able to."""
+
+
+class Servers(Protocol):
+    """What is known of servers where the volumes are."""
+
+    def names_of(self, ids: Collection[str]) -> Mapping[str, str]:
+        """Return the names of the servers of these ids, as far as they are ours."""
+
+    def is_gone(self, server_id: str) -> bool:
+        """Return whether there is no server of this id, nor anything left of one."""
 
 
 class CinderVolumes:
-    """`server_names` gives the names of servers by their ids."""
-
-    def __init__(
-        self,
-        session: Session,
-        settings: Settings,
-        server_names: Callable[[Collection[str]], Mapping[str, str]],
-    ) -> None:
+    def __init__(self, session: Session, settings: Settings, servers: Servers) -> None:
         self._mark = {MARK: settings.deployment}
-        self._server_names = server_names
+        self._servers = servers
         self._cinder = cinderclient.client.Client(
             MICROVERSION,
             session=session,
@@ -60,18 +72,23 @@ class CinderVolumes:
     def volumes(self, names: Collection[str] | None = None) -> dict[str, Volume]:
         found = self._look(names)
         servers = {raw.attachments[0]["server_id"] for raw in found.values() if raw.attachments}
-        server_names = self._server_names(servers) if servers else {}
+        server_names = self._servers.names_of(servers) if servers else {}
         return {name: _volume(raw, server_names) for name, raw in found.items()}
 
     def _look(self, names: Collection[str] | None) -> dict[str, Any]:
         """Return Cinder's own objects, one for each name: the oldest."""
-        search: dict[str, Any] = {"metadata": self._mark}
-        if names is not None and len(names) == 1:
-            search["name"] = next(iter(names))
-        with calling(CINDER):
-            found = self._cinder.volumes.list(search_opts=search)
-        newest_first = sorted(found, key=lambda raw: (raw.created_at, raw.id), reverse=True)
+        one = {"name": next(iter(names))} if names is not None and len(names) == 1 else {}
+        newest_first = sorted(
+            self._ours(**one), key=lambda raw: (raw.created_at, raw.id), reverse=True
+        )
         return {raw.name: raw for raw in newest_first if names is None or raw.name in names}
+
+    def _ours(self, **search: str) -> list[Any]:
+        with calling(CINDER):
+            found: list[Any] = self._cinder.volumes.list(
+                search_opts={"metadata": self._mark, **search}
+            )
+        return found
 
     def create_volume(self, order: VolumeOrder) -> Volume:
         if order.size_gib < 1:
@@ -90,27 +107,56 @@ class CinderVolumes:
 
     def extend_volume(self, name: str, size_gib: int) -> Volume:
         raw = self._expect(name)
+        volume = _volume(raw, {})
         if size_gib < raw.size:
             raise errors.Invalid(f"the volume {name} has {raw.size} GiB and cannot shrink")
-        if size_gib > raw.size:
+        if size_gib == raw.size or volume.state is VolumeState.GROWS_DETACHED:
+            return volume
+        if volume.state is VolumeState.EXTENDING:
+            return volume
+        if raw.status in AT_SOMETHING:
+            raise errors.Busy(f"the volume {name} is {raw.status}")
+        try:
             with calling(CINDER):
                 self._cinder.volumes.extend(raw, size_gib)
-            raw = self._expect(name)
-        return _volume(raw, {})
+        except errors.Invalid:
+            if not raw.attachments:
+                raise
+            return replace(volume, state=VolumeState.GROWS_DETACHED)
+        return replace(volume, state=VolumeState.EXTENDING)
 
     def delete_volume(self, name: str) -> None:
-        with calling(CINDER):
-            for raw in self._cinder.volumes.list(
-                search_opts={"metadata": self._mark, "name": name}
-            ):
-                if raw.status == "deleting":
-                    continue
-                if raw.attachments or raw.status in ("in-use", "detaching"):
-                    raise errors.Busy(f"the volume {name} is attached")
+        for raw in self._ours(name=name):
+            if raw.status == "deleting":
+                continue
+            if raw.attachments or raw.status in AT_SOMETHING:
+                self._let_go_of_the_dead(raw)
+                raise errors.Busy(f"the volume {name} is {raw.status}")
+            with calling(CINDER):
+                delete = self._cinder.volumes.delete
+                if raw.status == NOT_DELETED:
+                    delete = self._cinder.volumes.force_delete
                 try:
-                    self._cinder.volumes.delete(raw)
+                    delete(raw)
                 except cinderclient.exceptions.NotFound:
                     continue
+
+    def _let_go_of_the_dead(self, raw: Any) -> None:
+        """Take the volume from servers that are not there: nobody else would."""
+        with calling(CINDER):
+            held = self._cinder.attachments.list(search_opts={"volume_id": raw.id})
+        for attachment in held:
+            if self._servers.is_gone(attachment.instance):
+                with calling(CINDER):
+                    self._cinder.attachments.delete(attachment.id)
+
+    def prepare_detaching(self, name: str) -> Any:
+        """Return Cinder's own object of the volume, in a state from which Nova detaches it."""
+        raw = self._expect(name)
+        if raw.attachments and raw.status == REFUSED_TO_GROW:
+            with calling(CINDER):
+                self._cinder.volumes.reset_state(raw, "in-use")
+        return raw
 
     def id_of(self, name: str) -> str:
         """Return the volume's id; raise `NotFound`."""
@@ -125,10 +171,13 @@ class CinderVolumes:
 
 def _volume(raw: Any, server_names: Mapping[str, str]) -> Volume:
     attached = [attachment["server_id"] for attachment in raw.attachments]
+    state = STATES.get(raw.status, VolumeState.ERROR)
+    if attached and raw.status == REFUSED_TO_GROW:
+        state = VolumeState.GROWS_DETACHED
     return Volume(
         name=raw.name,
         id=raw.id,
-        state=STATES.get(raw.status, VolumeState.ERROR),
+        state=state,
         size_gib=raw.size,
         server=server_names.get(attached[0]) if attached else None,
     )

@@ -50,7 +50,7 @@ def make_volume(op: Creation, tools: Toolbox) -> None:
     )
     if volume.interrupted:
         cloud.make_anew(lambda: volumes.delete_volume(volume.name), tools)
-    cloud.expect_volume(volume.state)
+    cloud.expect_volume(volume.state, tools)
     tools.write(lambda unit: instances.describe(unit, op.instance_id, volume_id=volume.id))
 
 
@@ -96,7 +96,7 @@ def boot_server(op: Creation, tools: Toolbox) -> None:
     )
     if server.interrupted:
         cloud.make_anew(lambda: compute.delete_server(server.name), tools)
-    cloud.expect_server(server.state, server.fault)
+    cloud.expect_server(server, tools)
     tools.write(lambda unit: instances.describe(unit, op.instance_id, server_id=server.id))
 
 

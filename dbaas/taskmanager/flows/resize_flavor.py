@@ -9,7 +9,7 @@ from dbaas.contract.messages import Memory
 from dbaas.contract.operations import LedgerKind, Operation
 from dbaas.contract.requests import ResizeFlavor
 from dbaas.contract.states import Event
-from dbaas.taskmanager.flow import Flow, Step, Wait
+from dbaas.taskmanager.flow import Flow, Step
 from dbaas.taskmanager.steps import cloud
 from dbaas.taskmanager.toolbox import Toolbox
 
@@ -25,11 +25,15 @@ def begin(op: Operation, request: ResizeFlavor) -> Resize:
 
 
 def resize_server(op: Resize, tools: Toolbox) -> None:
+    """Ask for it once: a cloud that has no room for it goes back by itself, and says nothing."""
     server = _server(op, tools)
     if server.state is ServerState.ACTIVE and server.flavor != op.request.new_flavor:
         compute, flavor = tools.cloud.compute, op.request.new_flavor
-        server = tools.effect(lambda: compute.resize_server(server.name, flavor))
-    _expect_flavor(server, op.request.new_flavor)
+        tools.effect(lambda: compute.resize_server(server.name, flavor))
+
+
+def wait_until_resized(op: Resize, tools: Toolbox) -> None:
+    _expect_flavor(_server(op, tools), op.request.new_flavor, tools)
 
 
 def return_to_old_flavor(op: Resize, tools: Toolbox) -> None:
@@ -38,10 +42,10 @@ def return_to_old_flavor(op: Resize, tools: Toolbox) -> None:
     old = op.request.old_flavor
     if server.state is ServerState.VERIFY_RESIZE:
         tools.effect(lambda: compute.revert_resize(server.name))
-        raise Wait(cloud.POLL)
+        tools.look_again()
     if server.state is ServerState.ACTIVE and server.flavor != old:
         server = tools.effect(lambda: compute.resize_server(server.name, old))
-    _expect_flavor(server, old)
+    _expect_flavor(server, old, tools)
     if server.state is ServerState.VERIFY_RESIZE:
         tools.effect(lambda: compute.confirm_resize(server.name))
     tools.write(
@@ -62,7 +66,7 @@ def confirm_resize(op: Resize, tools: Toolbox) -> None:
     if server.state is ServerState.VERIFY_RESIZE:
         tools.effect(lambda: compute.confirm_resize(server.name))
         server = _server(op, tools)
-    cloud.expect_server(server.state, server.fault)
+    cloud.expect_server(server, tools)
 
 
 def record_flavor(op: Resize, tools: Toolbox) -> None:
@@ -81,12 +85,15 @@ def _server(op: Resize, tools: Toolbox) -> Server:
     return server
 
 
-def _expect_flavor(server: Server, flavor: str) -> None:
+def _expect_flavor(server: Server, flavor: str, tools: Toolbox) -> None:
     if server.state is ServerState.VERIFY_RESIZE:
         return
-    cloud.expect_server(server.state, server.fault)
+    cloud.expect_server(server, tools)
     if server.flavor != flavor:
-        raise errors.Failed(f"The cloud left the server at the flavor {server.flavor}.")
+        raise errors.Failed(
+            f"The cloud left the server at the flavor {server.flavor}: it may have no room for "
+            f"{flavor}."
+        )
 
 
 RESIZE_FLAVOR = Flow(
@@ -96,6 +103,7 @@ RESIZE_FLAVOR = Flow(
     begin,
     (
         Step(resize_server, undo=return_to_old_flavor),
+        Step(wait_until_resized),
         Step(use_new_memory, undo=use_old_memory),
         Step(confirm_resize, pivot=True),
         Step(record_flavor),

@@ -34,7 +34,7 @@ def extend_volume(op: Growth, tools: Toolbox) -> None:
         raise errors.Failed("The instance's volume is gone.")
     if volume.size_gib < op.new_gib:
         volume = tools.effect(lambda: volumes.extend_volume(name, op.new_gib))
-    cloud.expect_volume(volume.state)
+    cloud.expect_volume(volume.state, tools)
 
 
 def keep_what_grew(op: Growth, tools: Toolbox) -> None:

@@ -5,16 +5,12 @@ from collections.abc import Callable
 from typing import Protocol
 
 from dbaas.catalog import instances
-from dbaas.cloud.base import Port, PortOrder, ServerState, VolumeState
+from dbaas.cloud.base import Port, PortOrder, Server, ServerState, VolumeState
 from dbaas.contract import errors
 from dbaas.contract.operations import LedgerKind
 from dbaas.contract.requests import CreateInstance
-from dbaas.taskmanager.flow import Wait
 from dbaas.taskmanager.steps.bus import OfInstance
 from dbaas.taskmanager.toolbox import Toolbox
-
-POLL = 0.5
-"""Seconds between two looks at something that the cloud is still at."""
 
 
 class WithPort(OfInstance, Protocol):
@@ -75,7 +71,7 @@ def delete_volume(op: OfInstance, tools: Toolbox) -> None:
         try:
             volumes.delete_volume(name)
         except errors.Busy:
-            raise Wait(POLL) from None
+            tools.look_again()
 
     tools.unmake(
         op.instance_id,
@@ -105,17 +101,21 @@ def make_anew(delete: Callable[[], None], tools: Toolbox) -> None:
     raise errors.Unavailable("Its making was interrupted.")
 
 
-def expect_server(state: ServerState, fault: str) -> None:
-    """Return for a server that runs; leave by `Wait` while it is built; raise `Failed`."""
-    if state is ServerState.ERROR:
-        raise errors.Failed(f"The cloud could not build the server: {fault or 'no reason given'}.")
-    if state is not ServerState.ACTIVE:
-        raise Wait(POLL)
+def expect_server(server: Server, tools: Toolbox) -> None:
+    """Return for a server that runs; leave by `Wait` while it is built; raise `Failed`.
+
+    `OverQuota` where there is no room for it.
+    """
+    if server.state is ServerState.ERROR:
+        kind = errors.OverQuota if server.no_room else errors.Failed
+        raise kind(f"The cloud could not build the server: {server.fault or 'no reason given'}.")
+    if server.state is not ServerState.ACTIVE:
+        tools.look_again()
 
 
-def expect_volume(state: VolumeState) -> None:
+def expect_volume(state: VolumeState, tools: Toolbox) -> None:
     """Return for a volume that can be used; leave by `Wait` while it is made; raise `Failed`."""
     if state is VolumeState.ERROR:
         raise errors.Failed("The cloud could not make or grow the volume.")
     if state not in (VolumeState.AVAILABLE, VolumeState.IN_USE):
-        raise Wait(POLL)
+        tools.look_again()
