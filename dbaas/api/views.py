@@ -61,7 +61,7 @@ def moment(time: datetime) -> str:
     return time.isoformat(timespec="seconds")
 
 
-def instance_line(record: InstanceLine | InstanceRecord, at: Site, patience: float) -> Json:
+def instance_line(record: InstanceLine, at: Site, patience: float) -> Json:
     """`patience`: seconds without a heartbeat after which the instance's health is unknown."""
     view: Json = {
         "id": record.id,

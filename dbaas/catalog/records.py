@@ -96,29 +96,12 @@ class InstanceLine:
 
 
 @dataclass(frozen=True, slots=True)
-class InstanceRecord:
+class InstanceRecord(InstanceLine):
     """An instance as it is shown: its row, its datastore and what its guest said last.
 
-    It begins with what a line has. `volume_total` and `volume_used` are bytes, zero before the
-    guest reported.
+    `volume_total` and `volume_used` are bytes, zero before the guest reported.
     """
 
-    id: str
-    project_id: str
-    name: str
-    status: Status
-    datastore: str
-    version_name: str
-    flavor_id: str
-    volume_gib: int
-    region: str
-    access: Mapping[str, Any]
-    addresses: tuple[Mapping[str, str], ...]
-    replica_of: str | None
-    replicas: tuple[str, ...]
-    created_at: datetime
-    health: ServiceStatus
-    silence: float
     version: str
     flavor_ram_mib: int
     server_id: str
