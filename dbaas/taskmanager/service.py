@@ -19,6 +19,7 @@ from dbaas.catalog import guests, operations, unit
 from dbaas.catalog.unit import Catalog, Unit
 from dbaas.cloud import drivers
 from dbaas.cloud.base import Cloud
+from dbaas.cloud.measured import MeasuredCloud
 from dbaas.common import certificates, config, killpoints, logs, metrics, sealing, stopping
 from dbaas.common.metrics import Metrics
 from dbaas.contract import errors
@@ -199,15 +200,15 @@ def serve(conf: cfg.ConfigOpts, cloud: Cloud) -> None:
         catalog.read(lambda unit: guests.expect_key(unit, sealer))
     hints = Hints()
     publisher = CommandPublisher(conf[broker.GROUP].url)
+    figures, notifier = Metrics(), Notifier(conf, SERVICE)
     means = Means(
         journal=CatalogJournal(catalog, hints.after),
-        cloud=cloud,
+        cloud=MeasuredCloud(cloud, figures),
         bus=GuestBus(catalog, sealer, publisher),
         sealer=sealer,
         reached=killpoints.from_environment(),
         services=_services(conf, catalog, sealer),
     )
-    figures, notifier = Metrics(), Notifier(conf, SERVICE)
     figures.looked_up(Whole(catalog).collect)
     listeners = (OwnWork(figures), Announcing(notifier.send, catalog))
     runner = Runner(means, FLOWS, InstanceEndings(), listeners)

@@ -140,6 +140,8 @@ def test_task_managers_count_what_they_did_and_what_there_is(
     assert {outcome for kind, outcome, _ in steps if kind == "create_instance"} >= {"done"}
     seconds = [one.get("dbaas_operation_seconds_sum", {}) for one in shown]
     assert 0 < sum(one.get(("create_instance", "succeeded"), 0) for one in seconds) < 60
+    calls = [one.get("dbaas_cloud_seconds_count", {}) for one in shown]
+    assert sum(one.get(("create_server", "done"), 0) for one in calls) == 1
     for one in shown:
         assert one["dbaas_instances"] == {("ACTIVE",): 1}
         assert sum(one["dbaas_guests"].values()) == 1
