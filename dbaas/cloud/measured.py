@@ -33,6 +33,10 @@ class MeasuredCloud:
     def settle_time(self) -> float:
         return self._cloud.settle_time
 
+    @property
+    def poll_interval(self) -> float:
+        return self._cloud.poll_interval
+
     def probes(self) -> Sequence[Probe]:
         return self._cloud.probes()
 

@@ -30,4 +30,5 @@ def test_what_is_known_of_the_cloud_stays_so() -> None:
     cloud = FakeCloud()
     measured = MeasuredCloud(cloud, Metrics())
     assert measured.settle_time == cloud.settle_time
+    assert measured.poll_interval == cloud.poll_interval
     assert measured.probes() == cloud.probes()
