@@ -36,6 +36,9 @@ SHELL = ("/bin/sh", "-c", f"exec socat -t60 {LISTENING} EXEC:/bin/sh")
 
 BROKER_PORT = 5671
 
+PATIENCE = 300.0
+"""Seconds: some clouds' servers are emulated."""
+
 
 def settings(state_dir: Path, deployment: str) -> Settings:
     bridge = ipaddress.IPv4Interface("10.77.0.1/28")
@@ -136,6 +139,7 @@ def destroy(cloud: Cloud, name: str) -> None:
     """Delete a server with its port and volume, and wait until they are gone."""
     cloud.compute.delete_server(name)
     wait(lambda: cloud.compute.find_server(name) is None)
+    wait(lambda: volume_state(cloud, name) is VolumeState.AVAILABLE)
     cloud.volumes.delete_volume(name)
     wait(lambda: cloud.volumes.find_volume(name) is None)
     cloud.networks.delete_port(name)
@@ -157,11 +161,13 @@ def until(cloud: Cloud, name: str, state: ServerState) -> Server:
     return seen[-1]
 
 
-def wait(condition: Callable[[], bool], timeout: float = 20.0) -> None:
-    deadline = time.monotonic() + timeout
+def wait(condition: Callable[[], bool], timeout: float = PATIENCE) -> None:
+    """Return when it is so; look the less often, the longer it takes."""
+    began = time.monotonic()
     while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.005)
+        waited = time.monotonic() - began
+        assert waited < timeout, "it did not happen"
+        time.sleep(min(0.005 + waited / 20, 1.0))
 
 
 def shell(cloud: Cloud, name: str, script: str, timeout: float = 20.0) -> str:

@@ -1,0 +1,35 @@
+"""The OpenStack that the tests of this package are made on."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tests.functional import place
+from tests.openstack.osbox import namespaces
+
+
+@pytest.fixture(scope="session")
+def box() -> Iterator[None]:
+    """A box that is up: the one that is, or a new cloud, which is taken down afterwards."""
+    if namespaces.first_process() is not None:
+        yield
+        return
+    osbox("install")
+    osbox("reset")
+    yield
+    osbox("down")
+
+
+@pytest.fixture(scope="session")
+def on_the_box(box: None) -> Iterator[None]:
+    """The main thread is on the box's network."""
+    with place.inside(namespaces.NETWORK):
+        yield
+
+
+def osbox(*words: str) -> None:
+    command = [sys.executable, "-m", "tests.openstack.osbox", *words]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
