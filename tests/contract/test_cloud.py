@@ -19,6 +19,8 @@ from tests.fakes.openstack import cloud as openstack
 
 NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="local guests need root")
 
+NOWHERE = "7e8ba1f1-9d1b-4d6e-8a51-2e0f5f6b8f0a"
+"""Id of nothing."""
 
 MACHINES = ["fake", "slow fake", "openstack", pytest.param("local", marks=NEEDS_ROOT)]
 """Those whose servers are held to their size, and reached from where they are to be."""
@@ -235,7 +237,9 @@ def test_every_address_is_given_once_until_none_is_left(cloud: Cloud) -> None:
 
 
 def test_an_address_may_be_asked_for(cloud: Cloud) -> None:
-    subnet = ipaddress.IPv4Network(cloud.networks.subnets()[0].cidr)
+    usual = cloud.networks.default_network()
+    cidr = next(one.cidr for one in cloud.networks.subnets() if one.network == usual)
+    subnet = ipaddress.IPv4Network(cidr)
     asked = str(subnet[9])
     port = cloud.networks.create_port(PortOrder("a", address=asked))
     assert port.address == asked
@@ -248,7 +252,7 @@ def test_an_address_may_be_asked_for(cloud: Cloud) -> None:
 
 def test_a_network_that_is_not_there_is_not_found(cloud: Cloud) -> None:
     with pytest.raises(errors.NotFound):
-        cloud.networks.create_port(PortOrder("a", network="another"))
+        cloud.networks.create_port(PortOrder("a", network=NOWHERE))
 
 
 def test_a_port_may_name_its_subnet(cloud: Cloud) -> None:
@@ -257,7 +261,7 @@ def test_a_port_may_name_its_subnet(cloud: Cloud) -> None:
         assert port.network == subnet.network
         assert ipaddress.ip_address(port.address) in ipaddress.ip_network(subnet.cidr)
     with pytest.raises(errors.NotFound):
-        cloud.networks.create_port(PortOrder("a", subnet="another"))
+        cloud.networks.create_port(PortOrder("a", subnet=NOWHERE))
 
 
 def test_every_port_has_an_ipv6_address_of_its_own(machines: Cloud) -> None:

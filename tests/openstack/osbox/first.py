@@ -45,6 +45,7 @@ def main(network: str, pid_file: str) -> None:
 def _mount_all() -> None:
     _mount("--make-rprivate", "/")
     _mount("-t", "proc", "proc", "/proc")
+    _mount("-t", "sysfs", "sysfs", "/sys")  # it shows the interfaces of who mounts it
     _mount("-t", "tmpfs", "-o", "mode=755", "osbox-run", "/run")
     for name in _RUN:
         Path("/run", name).mkdir()

@@ -60,7 +60,8 @@ def _programs() -> Path:
 
 
 def services() -> list[Service]:
-    path = {"PATH": f"{_programs()}:{place.environment()['PATH']}"}
+    # Without /usr/bin: there it finds emulators of thirty processors, and asks each what it can.
+    path = {"PATH": f"{_programs()}:/usr/sbin"}
     daemon = ("/usr/sbin/libvirtd", "-f", "/etc/libvirt/libvirtd.conf")
     return [service("libvirtd", *daemon, serves=_serves, environment=path)]
 

@@ -35,18 +35,15 @@ class Rest:
 
     def ask(self, method: str, kind: str, path: str, body: object = None) -> Any:
         """Send a request to the service of this kind and return what it says, parsed."""
+        headers = _VERSIONS.get(kind, {})
         answer = self._session.request(
-            path,
-            method,
-            json=body,
-            headers=_VERSIONS.get(kind, {}),
-            endpoint_filter={
-                "service_type": kind,
-                "interface": "internal",
-                "region_name": addresses.REGION,
-            },
+            path, method, json=body, headers=headers, endpoint_filter=_where(kind)
         )
         return answer.json() if answer.content else None
+
+    def upload(self, kind: str, path: str, content: bytes) -> None:
+        headers = {"Content-Type": "application/octet-stream"}
+        self._session.put(path, data=content, headers=headers, endpoint_filter=_where(kind))
 
     def listed(self, kind: str, path: str, key: str = "") -> list[dict[str, Any]]:
         """Return the objects at a path; `key` is what the answer calls them, if not by its name."""
@@ -56,3 +53,7 @@ class Rest:
 
     def project_id(self) -> str:
         return str(self._session.get_project_id())
+
+
+def _where(kind: str) -> dict[str, str]:
+    return {"service_type": kind, "interface": "internal", "region_name": addresses.REGION}
