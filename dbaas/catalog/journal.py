@@ -377,6 +377,15 @@ def _release(unit: Unit, claim: Claim, seconds: float) -> None:
     unit.execute(_SLEEP, {"claimed_id": claim.operation_id, "delay": int(seconds * 1e6)})
 
 
+def say(unit: Unit, operation_id: str, step: int, text: str) -> None:
+    """Tell whoever looks at the operation something about this step of it."""
+    unit.execute(
+        update(steps_table)
+        .where(steps_table.c.operation_id == operation_id, steps_table.c.n == step)
+        .values(message=text)
+    )
+
+
 def park(unit: Unit, claim: Claim, position: Position, fault: Fault) -> bool:
     """Stop for an operator, or the tenant, to decide: with a fault, and without a time.
 

@@ -193,6 +193,15 @@ class Compute(Protocol):
     def revert_resize(self, name: str) -> None:
         """Go back to the old flavor of a server in VERIFY_RESIZE; else as `confirm_resize`."""
 
+    def attach_volume(self, name: str, volume: str) -> None:
+        """Begin to give the server a volume that is AVAILABLE; one that it has stays.
+
+        Only where volumes become `GROWS_DETACHED`; elsewhere `Unsupported`, as `detach_volume`.
+        """
+
+    def detach_volume(self, name: str, volume: str) -> None:
+        """Begin to take it from the server, in which nothing uses it any more."""
+
     def availability_zones(self) -> list[str]:
         """Return the names that an order may have; one that has another is `Invalid`."""
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol, TypeVar, cast
 
+from dbaas.catalog import journal
 from dbaas.cloud.base import Cloud
 from dbaas.common import killpoints
 from dbaas.common.killpoints import Side
@@ -105,6 +106,11 @@ class Toolbox:
     def write(self, write: Write) -> None:
         """Write this in the transaction that journals the end of the step: once, or never."""
         self.writes.append(write)
+
+    def say(self, text: str) -> None:
+        """Tell whoever looks at the operation something about this step, when it has ended."""
+        step = self._op.position.step
+        self.write(lambda unit: journal.say(unit, self.operation_id, step, text))
 
     # Guests
 

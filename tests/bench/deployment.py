@@ -27,8 +27,8 @@ from tests import bus_server, catalog_server
 from tests.bench.cpu import cpu_seconds
 from tests.bus_server import BusServer
 from tests.catalog_server import CatalogServer
-from tests.chaos.points import Api
 from tests.fakes.cloud import FakeCloud
+from tests.rehearsal import Api
 
 MANAGER, CONDUCTOR, GUESTS = "task manager", "conductor", "guests"
 BROKER, CATALOG = "broker", "catalog"

@@ -27,7 +27,7 @@ from dbaas.contract.secret import Secret
 from dbaas.rpc import envelope
 from dbaas.rpc.envelope import Header
 from dbaas.rpc.guests import address, command_queue, event_exchange
-from tests.chaos.points import ANSWERS
+from tests.rehearsal import ANSWERS
 
 LARGEST = 64 << 10
 

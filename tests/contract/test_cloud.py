@@ -218,6 +218,40 @@ def test_a_volume_grows_and_never_shrinks(machines: Cloud) -> None:
     hosts.wait(lambda: hosts.volume_state(machines, "a") is VolumeState.AVAILABLE)
 
 
+@pytest.mark.parametrize("kind", ["fake", "slow fake", "openstack"])
+def test_a_volume_that_cannot_grow_in_use_grows_when_it_is_detached(
+    kind: str, tmp_path: Path
+) -> None:
+    with _growing_detached(kind, tmp_path) as cloud:
+        hosts.build(cloud, "a")
+        cloud.compute.attach_volume("a", "a")
+        cloud.volumes.extend_volume("a", 2)
+        hosts.wait(lambda: hosts.volume_state(cloud, "a") is VolumeState.GROWS_DETACHED)
+        for _ in range(2):
+            cloud.compute.detach_volume("a", "a")
+            hosts.wait(lambda: hosts.volume_state(cloud, "a") is VolumeState.AVAILABLE)
+        cloud.volumes.extend_volume("a", 2)
+        hosts.wait(lambda: hosts.volume_state(cloud, "a") is VolumeState.AVAILABLE)
+        for _ in range(2):
+            cloud.compute.attach_volume("a", "a")
+            hosts.wait(lambda: hosts.volume_state(cloud, "a") is VolumeState.IN_USE)
+        grown = cloud.volumes.find_volume("a")
+        assert grown is not None
+        assert (grown.size_gib, grown.server) == (2, "a")
+
+
+@contextmanager
+def _growing_detached(kind: str, directory: Path) -> Iterator[Cloud]:
+    if kind == "openstack":
+        with openstack.running() as services:
+            services.cinder.extends_attached = False
+            yield services.cloud(directory)
+    else:
+        fake = FakeCloud(polls=2 if kind == "slow fake" else 0)
+        fake.volumes.grow_attached = False
+        yield fake
+
+
 def test_a_volume_of_nothing_is_refused(cloud: Cloud) -> None:
     with pytest.raises(errors.Invalid):
         cloud.volumes.create_volume(VolumeOrder("a", 0))

@@ -265,6 +265,15 @@ class FakeCompute:
                 machine.old_flavor = ""
                 life.become(ServerState.ACTIVE, self._world, ServerState.RESIZE)
 
+    def attach_volume(self, name: str, volume: str) -> None:
+        with self._world.call("attach_volume", name):
+            self._running(name)
+            self._volumes.attach(volume, name)
+
+    def detach_volume(self, name: str, volume: str) -> None:
+        with self._world.call("detach_volume", name):
+            self._volumes.detach(volume, name)
+
     def availability_zones(self) -> list[str]:
         with self._world.call("availability_zones"):
             return [ZONE]
@@ -291,6 +300,8 @@ class FakeCompute:
 class FakeVolumes:
     def __init__(self, world: World) -> None:
         self.disks: dict[str, Disk] = {}
+        self.grow_attached = True
+        """Whether a volume can be extended while a server has it."""
         self._world = world
 
     def find_volume(self, name: str) -> Volume | None:
@@ -333,7 +344,9 @@ class FakeVolumes:
             disk = self.disks[name]
             if size_gib < disk.volume.size_gib:
                 raise errors.Invalid(f"{name} has {disk.volume.size_gib} GiB and cannot shrink")
-            if size_gib > disk.volume.size_gib:
+            if size_gib > disk.volume.size_gib and disk.volume.server and not self.grow_attached:
+                disk.life.become(VolumeState.GROWS_DETACHED, self._world, VolumeState.EXTENDING)
+            elif size_gib > disk.volume.size_gib:
                 disk.volume = replace(disk.volume, size_gib=size_gib)
                 settled = VolumeState.IN_USE if disk.volume.server else VolumeState.AVAILABLE
                 disk.life.become(settled, self._world, VolumeState.EXTENDING)
@@ -354,6 +367,8 @@ class FakeVolumes:
         disk = self.disks[name]
         if disk.volume.server not in (None, server):
             raise errors.Conflict(f"the volume {name} is attached to {disk.volume.server}")
+        if disk.volume.server == server:
+            return
         disk.volume = replace(disk.volume, server=server)
         disk.life.become(VolumeState.IN_USE, self._world, VolumeState.ATTACHING)
 

@@ -92,6 +92,12 @@ class HostCompute:
     def flavors(self) -> list[Flavor]:
         return list(self._flavors)
 
+    def attach_volume(self, name: str, volume: str) -> None:
+        raise errors.Unsupported(f"{volume} grows while {name} uses it")
+
+    def detach_volume(self, name: str, volume: str) -> None:
+        raise errors.Unsupported(f"{volume} grows while {name} uses it")
+
     def availability_zones(self) -> list[str]:
         return [self._availability_zone]
 

@@ -124,23 +124,21 @@ class NovaCompute:
     def revert_resize(self, name: str) -> None:
         self._settle(name, "revert_resize")
 
-    def attach_volume(self, server: str, volume: str) -> None:
-        raw, volume_id = self._expect(server), self._volumes.id_of(volume)
-        if volume_id in _volumes_of(raw):
-            return
-        with calling(NOVA):
-            self._nova.volumes.create_server_volume(raw.id, volume_id)
+    def attach_volume(self, name: str, volume: str) -> None:
+        raw, disk = self._expect(name), self._volumes.prepare_moving(volume)
+        if disk.id not in _volumes_of(raw):
+            with calling(NOVA):
+                self._nova.volumes.create_server_volume(raw.id, disk.id)
 
-    def detach_volume(self, server: str, volume: str) -> None:
-        raw = self._inventory.look([server]).get(server)
-        disk = self._volumes.prepare_detaching(volume)
+    def detach_volume(self, name: str, volume: str) -> None:
+        raw, disk = self._inventory.look([name]).get(name), self._volumes.prepare_moving(volume)
         if raw is None or disk.id not in _volumes_of(raw) or disk.status == "detaching":
             return
-        with calling(NOVA):
-            try:
+        try:
+            with calling(NOVA):
                 self._nova.volumes.delete_server_volume(raw.id, disk.id)
-            except novaclient.exceptions.NotFound:
-                return
+        except errors.NotFound:
+            return
 
     def _settle(self, name: str, how: str) -> None:
         """Do it where it is due; Nova refuses what it is at already as if there were nothing."""

@@ -150,12 +150,16 @@ class CinderVolumes:
                 with calling(CINDER):
                     self._cinder.attachments.delete(attachment.id)
 
-    def prepare_detaching(self, name: str) -> Any:
-        """Return Cinder's own object of the volume, in a state from which Nova detaches it."""
+    def prepare_moving(self, name: str) -> Any:
+        """Return Cinder's own object of the volume, in a state in which it can change servers.
+
+        What could not be extended is as it was before; only Cinder wants that to be confirmed.
+        """
         raw = self._expect(name)
-        if raw.attachments and raw.status == REFUSED_TO_GROW:
+        if raw.status == REFUSED_TO_GROW:
             with calling(CINDER):
-                self._cinder.volumes.reset_state(raw, "in-use")
+                before = "in-use" if raw.attachments else "available"
+                self._cinder.volumes.reset_state(raw, before)
         return raw
 
     def id_of(self, name: str) -> str:

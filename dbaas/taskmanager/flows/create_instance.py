@@ -28,6 +28,7 @@ class Creation:
     request: CreateInstance
     address: str = ""
     address6: str = ""
+    public_address: str = ""
     certificate: ServerCertificate | None = None
     health: Health | None = None
 
@@ -59,7 +60,7 @@ def issue_certificate(op: Creation, tools: Toolbox) -> None:
     issued = certificates.issue(
         services.authority,
         op.instance_id,
-        [address for address in (op.address, op.address6) if address],
+        [address for address in (op.address, op.address6, op.public_address) if address],
         [op.instance_id],
         CERTIFICATE_DAYS,
     )

@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 
 from dbaas.catalog import instances
+from dbaas.contract import errors
 from dbaas.contract.operations import LedgerKind, Operation
 from dbaas.contract.requests import Reach, UpdateAccess
 from dbaas.contract.states import Event
 from dbaas.taskmanager.flow import Flow, Step
+from dbaas.taskmanager.steps import cloud
 from dbaas.taskmanager.toolbox import Toolbox
 
 
@@ -35,8 +37,12 @@ def record_access(op: Update, tools: Toolbox) -> None:
 
 
 def _apply(op: Update, reach: Reach, tools: Toolbox) -> None:
-    name = tools.name_of(op.instance_id, LedgerKind.PORT)
-    tools.effect(lambda: tools.cloud.networks.set_reach(name, reach))
+    name, networks = tools.name_of(op.instance_id, LedgerKind.PORT), tools.cloud.networks
+    tools.effect(lambda: networks.set_reach(name, reach))
+    port = networks.find_port(name)
+    if port is None:
+        raise errors.Failed("The instance's port is gone.")
+    cloud.show_addresses(op.instance_id, port, tools)
 
 
 UPDATE_ACCESS = Flow(

@@ -12,11 +12,14 @@ from dbaas.contract.requests import CreateInstance
 from dbaas.taskmanager.steps.bus import OfInstance
 from dbaas.taskmanager.toolbox import Toolbox
 
+USABLE = (VolumeState.AVAILABLE, VolumeState.IN_USE)
+
 
 class WithPort(OfInstance, Protocol):
     request: CreateInstance
     address: str
     address6: str
+    public_address: str
 
 
 def make_ports(op: WithPort, tools: Toolbox) -> None:
@@ -28,16 +31,23 @@ def make_ports(op: WithPort, tools: Toolbox) -> None:
         lambda name: PortOrder(name, wanted.network, wanted.subnet, wanted.address, wanted.reach),
         tools,
     )
-    op.address, op.address6 = port.address, port.address6
+    op.address, op.address6, op.public_address = port.address, port.address6, port.public
+    show_addresses(op.instance_id, port, tools)
+    if tools.cloud.networks.management_network():
+        order = functools.partial(PortOrder, management=True)
+        _made_port(op, LedgerKind.MANAGEMENT_PORT, order, tools)
+
+
+def show_addresses(instance_id: str, port: Port, tools: Toolbox) -> None:
+    """Let tenants see where the instance is reached."""
     shown = [
         {"address": address, "type": "private", "network": port.network}
         for address in (port.address, port.address6)
         if address
     ]
-    tools.write(lambda unit: instances.describe(unit, op.instance_id, addresses=shown))
-    if tools.cloud.networks.management_network():
-        order = functools.partial(PortOrder, management=True)
-        _made_port(op, LedgerKind.MANAGEMENT_PORT, order, tools)
+    if port.public:
+        shown.append({"address": port.public, "type": "public"})
+    tools.write(lambda unit: instances.describe(unit, instance_id, addresses=shown))
 
 
 def _made_port(
@@ -117,5 +127,5 @@ def expect_volume(state: VolumeState, tools: Toolbox) -> None:
     """Return for a volume that can be used; leave by `Wait` while it is made; raise `Failed`."""
     if state is VolumeState.ERROR:
         raise errors.Failed("The cloud could not make or grow the volume.")
-    if state not in (VolumeState.AVAILABLE, VolumeState.IN_USE):
+    if state not in USABLE:
         tools.look_again()

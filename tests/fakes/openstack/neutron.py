@@ -41,7 +41,7 @@ class Neutron:
         self._with_routers = with_routers
         for network, shared, external in (
             (NETWORK, True, False),
-            (LONELY, False, False),
+            (LONELY, True, False),
             (MANAGEMENT, False, False),
             (PUBLIC, False, True),
         ):

@@ -1,0 +1,180 @@
+"""A deployment in one process: the real application, flows and catalog, over any cloud.
+
+Guests and broker are in memory. What is asked for is carried out while whoever asked waits.
+"""
+
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import falcon.testing
+
+from dbaas.api import app, options
+from dbaas.api.offers import CloudOffers
+from dbaas.catalog import datastores, guests, operation_views, operations, unit
+from dbaas.catalog.unit import Catalog, Unit
+from dbaas.cloud.base import Cloud
+from dbaas.common import certificates, config, killpoints, sealing
+from dbaas.common.killpoints import Reached
+from dbaas.contract import codec, errors
+from dbaas.contract.interfaces import GUEST_VERBS
+from dbaas.contract.messages import Failure, Health, Prepared, ServiceStatus, VolumeSize
+from dbaas.contract.operations import State
+from dbaas.taskmanager.endings import InstanceEndings
+from dbaas.taskmanager.flow import Flow
+from dbaas.taskmanager.flows import FLOWS
+from dbaas.taskmanager.journal import CatalogJournal
+from dbaas.taskmanager.runner import Runner
+from dbaas.taskmanager.steps.services import Entrance, Services
+from dbaas.taskmanager.toolbox import Means
+
+HEALTH = Health(ServiceStatus.HEALTHY, 1 << 30, 1 << 20)
+ANSWERS: Mapping[type, object] = {
+    Health: HEALTH,
+    Prepared: Prepared(HEALTH),
+    VolumeSize: VolumeSize(1 << 30, 1 << 20),
+}
+"""What a guest that is well says, by the type that a verb gives."""
+
+PAUSE = 0.02
+"""Seconds between two looks for something to do."""
+
+LEASE = 0.05
+"""Seconds after which what a task manager died over is carried on."""
+
+
+class Death(BaseException):
+    """The task manager dies here, and another one is there at once."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    body: Any
+
+
+class Api:
+    """The application, spoken to without a network; implements `requests.Api` of chaos tests."""
+
+    def __init__(self, application: app.App) -> None:
+        self._client = falcon.testing.TestClient(application)
+        self._project = uuid.uuid4().hex
+
+    def request(self, method: str, path: str, body: object = None, /) -> Answer:
+        headers = {"X-Roles": "admin", "Idempotency-Key": uuid.uuid4().hex}
+        answer = self._client.simulate_request(
+            method, f"/v1.0/{self._project}/{path}", json=body, headers=headers
+        )
+        return Answer(answer.status_code, answer.json if answer.content else None)
+
+
+class SureLease:
+    def check(self) -> None: ...
+
+
+class ObligingBroker:
+    """Has whatever it is asked to have."""
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *_: None
+
+
+class ObligingGuests:
+    """Answer every command at once, and well unless told otherwise; the task manager's `Bus`."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.asked: list[str] = []
+        """Every verb, in order."""
+        self.fails: dict[str, errors.Error] = {}
+        """What becomes of these verbs, once."""
+        self._catalog = catalog
+
+    def send(
+        self,
+        instance_id: str,
+        command_id: str,
+        epoch: int,
+        method: str,
+        body: bytes,
+        request_id: str,
+    ) -> None:
+        self.asked.append(method)
+        result: object = {"ok": codec.dump(ANSWERS.get(GUEST_VERBS[method].gives))}
+        if failure := self.fails.pop(method, None):
+            result = {"error": codec.dump(Failure(type(failure).__name__, failure.text))}
+
+        def work(one: Unit) -> None:
+            command = guests.outstanding(one, [command_id])[command_id]
+            guests.answer(one, command, result)
+
+        self._catalog.run(work)
+
+
+class Rehearsal:
+    """`reached` hears of every point that a task manager comes by, `accepting` of the API's."""
+
+    def __init__(self, catalog: Catalog, means: Means, bus: ObligingGuests) -> None:
+        self.flows: Mapping[str, Flow[Any]] = FLOWS
+        self.reached: Reached = killpoints.nothing
+        self.accepting: Reached = killpoints.nothing
+        self.guests = bus
+        self._catalog = catalog
+        self._means = means
+
+    def wake(self, _operation_id: str) -> None:
+        """Carry on what was asked for until nothing is left to do."""
+        means = replace(self._means, reached=lambda *point: self.reached(*point))
+        runner = Runner(means, self.flows, InstanceEndings())
+        while self._catalog.read(lambda one: operation_views.page(one, state=State.RUNNABLE)):
+            claims = self._catalog.run(lambda one: operations.claim(one, "rehearsal", LEASE, 9))
+            for claim in claims:
+                with suppress(Death):
+                    runner.carry_on(claim, SureLease())
+            time.sleep(0.0 if claims else PAUSE)  # a step may wait for its cloud
+
+
+@contextmanager
+def rehearsing(
+    catalog_url: str, home: Path, cloud: Cloud, image: str = ""
+) -> Iterator[tuple[Api, Rehearsal]]:
+    """Give a deployment that offers MariaDB of this image."""
+    key, settings = home / "master.key", home / "dbaas.conf"
+    key.write_text("ab" * 32)
+    key.chmod(0o600)
+    settings.write_text(
+        f"[api]\nauth_strategy = noauth\n[catalog]\nconnection = {catalog_url}\n"
+        f"[secrets]\nmaster_key_file = {key}\n"
+    )
+    conf = config.load(["--config-file", str(settings)], [options, unit, sealing])
+    catalog = Catalog(conf)
+    try:
+        catalog.run(
+            lambda one: datastores.register(one, "mariadb", "11.8", "11.8", "mariadb", image)
+        )
+        sealer = sealing.from_conf(conf)
+        bus = ObligingGuests(catalog)
+        means = Means(
+            journal=CatalogJournal(catalog, lambda _operation, _seconds: None),
+            cloud=cloud,
+            bus=bus,
+            sealer=sealer,
+            reached=killpoints.nothing,
+            services=Services(
+                catalog=catalog,
+                sealer=sealer,
+                broker=ObligingBroker(),  # type: ignore[arg-type] # a fake
+                authority=certificates.create_authority("rehearsal"),
+                entrance=Entrance("127.0.0.1", 5671, "guest"),
+            ),
+        )
+        stage = Rehearsal(catalog, means, bus)
+        application = app.make(
+            conf, catalog, CloudOffers(cloud), stage, lambda *point: stage.accepting(*point)
+        )
+        yield Api(application), stage
+    finally:
+        catalog.close()
