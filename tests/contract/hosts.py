@@ -132,7 +132,7 @@ def volume_state(cloud: Cloud, name: str) -> VolumeState | None:
 
 def order(name: str, flavor_id: str = "1") -> ServerOrder:
     contents = {"/etc/dbaas/contact.json": Secret("for root only")}
-    return ServerOrder(name, flavor_id, "", (name,), (name,), contents, image_tags=("dbaas",))
+    return ServerOrder(name, flavor_id, "", (name,), (name,), contents, image_tags=("contract",))
 
 
 def destroy(cloud: Cloud, name: str) -> None:

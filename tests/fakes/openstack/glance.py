@@ -5,7 +5,7 @@ from http import HTTPStatus
 
 from tests.fakes.openstack.web import Answer, Json, Refusal, Request, Route, World, paged
 
-TAGS = ("dbaas", "mariadb")
+TAGS = ("dbaas", "mariadb", "contract")
 IMAGE = "1b9c2a7e-0000-4000-8000-0000000000a2"
 """The newest with those tags that can be used."""
 

@@ -24,15 +24,8 @@ _FORMAT_SECONDS = 60.0
 def configure() -> None:
     shares = shared.write_text("cinder/nfs_shares", f"{LOOPBACK}:/volumes\n")
     shared.write(SETTINGS, _main(shares))
-    mount = helpers() / "mount.nfs"
+    mount = place.programs() / "mount.nfs"
     files.write(mount, f'#!/bin/sh\nexec mount --bind {export()} "$2"\n', mode=0o755)
-
-
-def helpers() -> Path:
-    """Return the directory of programs that the box finds in /usr/sbin besides the host's."""
-    directory = place.HOME.settings / "sbin"
-    directory.mkdir(parents=True, exist_ok=True)
-    return directory
 
 
 def export() -> Path:

@@ -60,7 +60,7 @@ def _mount_all() -> None:
         _mount("--bind", str(ours), theirs)
     for name, text in (("hosts", _NAMES), ("resolv.conf", "nameserver 127.0.0.1\n")):
         _mount("--bind", str(shared.write_text(name, text)), f"/etc/{name}")
-    lower = f"lowerdir={cinder.helpers()}:/usr/sbin"
+    lower = f"lowerdir={place.programs()}:/usr/sbin"
     _mount("-t", "overlay", "-o", lower, "osbox-sbin", "/usr/sbin")
     _mount("-o", "loop,discard,noatime", str(cinder.make_export()), str(cinder.export()))
     _hide_accelerator()

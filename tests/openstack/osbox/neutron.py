@@ -1,5 +1,6 @@
 """Neutron: flat networks and vxlan ones by Linux bridges, security groups by iptables, DHCP."""
 
+from dbaas.host import files
 from tests.openstack.osbox import addresses, place, shared
 from tests.openstack.osbox.addresses import NETWORKS, REGION
 from tests.openstack.osbox.service import EAGER, Service, answers, service
@@ -18,7 +19,17 @@ _FIREWALL = {
 }
 
 
+_EBTABLES = """\
+#!/bin/bash
+exec /usr/sbin/ebtables-nft "${@/#--among-src/-s}"
+"""
+"""Debian 12's ebtables cannot remove a rule of `--among-src`, which Neutron does to every port that
+changes, and tries for minutes. With one address, as all of ours are, `-s` says the same.
+"""
+
+
 def configure() -> None:
+    files.write(place.programs() / "ebtables", _EBTABLES, mode=0o755)
     shared.write(SETTINGS, _main() | {name: shared.helper(SETTINGS) for name in _PRIVILEGED})
     shared.write(
         ML2_SETTINGS,

@@ -61,6 +61,13 @@ def state(*parts: str) -> Path:
     return path
 
 
+def programs() -> Path:
+    """Return a directory whose programs the box finds in /usr/sbin, before those of the host."""
+    path = HOME.settings / "sbin"
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
 def environment() -> dict[str, str]:
     """Return what programs of the box get: nothing of the caller's."""
     return {
