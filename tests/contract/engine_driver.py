@@ -10,6 +10,7 @@ import shutil
 import signal
 import ssl
 import sys
+import threading
 import time
 from inspect import signature
 from pathlib import Path
@@ -74,6 +75,22 @@ class Driver:
             os.kill(process.pid, signal.SIGKILL)
             while self._engine.process():
                 time.sleep(0.002)
+
+    def start_killed(self, times: int) -> None:
+        """Start it, and kill it so often before it answers."""
+
+        def kill() -> None:
+            for _ in range(times):
+                while not self._engine.process():
+                    time.sleep(0.001)
+                self.kill()
+
+        killer = threading.Thread(target=kill)
+        killer.start()
+        try:
+            self._engine.start(30.0)
+        finally:
+            killer.join()
 
     def output(self) -> str:
         return self._engine.output.read_text()

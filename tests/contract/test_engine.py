@@ -264,6 +264,18 @@ def test_a_server_that_cannot_start_says_why(guest: Guest, order: Prepare) -> No
     assert query(guest, order, "SELECT 1") == [["1"]]
 
 
+def test_a_server_that_is_killed_while_it_starts_is_started_again(
+    guest: Guest, order: Prepare
+) -> None:
+    guest.call("install", codec.dump(order))
+    guest.call("start_killed", 1)
+    guest.call("admit", codec.dump(order))
+    assert query(guest, order, "SELECT 1") == [["1"]]
+    guest.call("stop")
+    with pytest.raises(errors.Failed, match="ended at once, each time"):
+        guest.call("start_killed", 3)
+
+
 def test_an_image_without_the_template_is_told_so(guest: Guest, order: Prepare) -> None:
     guest.call("remove", "/usr/share/dbaas/templates")
     with pytest.raises(errors.Failed, match=r"this image has no .* data directory"):

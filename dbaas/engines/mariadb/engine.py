@@ -23,6 +23,8 @@ STOP_GRACE = 90.0
 UNFINISHED = "data.{}.unfinished"
 FIRST_PAUSE, LONGEST_PAUSE = 0.002, 0.1
 """Seconds between two looks at whether a server that starts answers already."""
+STARTS = 3
+"""One that is killed while it starts, by a host without memory or by somebody, is started again."""
 SIGN_TIMEOUT = 3.0
 OVERCOMMIT = Path("/proc/sys/vm/overcommit_memory")
 COMPLAINT = 500
@@ -72,17 +74,33 @@ class MariaDB:
 
     def start(self, timeout: float) -> None:
         self._make_directories()
-        process = services.start(self._service)
         deadline = time.monotonic() + timeout
-        pause = FIRST_PAUSE
-        while not self.signs().answers:
-            if services.wait(process, pause):
-                raise errors.Failed(f"the database server ended at once: {self._complaint()}")
+        for _ in range(STARTS):
+            if self._answers_once_started(deadline):
+                return
             if time.monotonic() > deadline:
                 raise errors.Unavailable(
                     f"the database server does not answer {timeout:.0f} s after its start"
                 )
+        raise errors.Failed("the database server ended at once, each time, and gave no reason")
+
+    def _answers_once_started(self, deadline: float) -> bool:
+        """Return whether it does, by `deadline` (monotonic), or was killed before that.
+
+        Raise `Failed` when it ended by itself, and said why.
+        """
+        said = self.output.stat().st_size if self.output.exists() else 0
+        process = services.start(self._service)
+        pause = FIRST_PAUSE
+        while not self.signs().answers:
+            if services.wait(process, pause):
+                if complaint := last_error(self.output, said):
+                    raise errors.Failed(f"the database server ended at once: {complaint}")
+                return False
+            if time.monotonic() > deadline:
+                return False
             pause = min(pause * 1.2, LONGEST_PAUSE)
+        return True
 
     def stop(self) -> None:
         services.stop(self._service, grace=STOP_GRACE)
@@ -189,16 +207,17 @@ class MariaDB:
         if self._user:
             shutil.chown(path, self._user, self._user)
 
-    def _complaint(self) -> str:
-        return last_error(self._service.output) or "it gave no reason"
 
+def last_error(output: Path, since: int) -> str:
+    """Return the last error in the server's output, without its time stamp; empty if none.
 
-def last_error(output: Path) -> str:
-    """Return the last error in the server's output, without its time stamp; empty if none."""
+    `since`: bytes of it that are old; fewer are there when it was cut meanwhile.
+    """
     try:
-        lines = output.read_text(errors="replace").splitlines()[-200:]
+        said = output.read_bytes()
     except FileNotFoundError:
         return ""
+    lines = said[since if since <= len(said) else 0 :].decode(errors="replace").splitlines()[-200:]
     found = [line.partition("[ERROR]")[2].strip() for line in lines if "[ERROR]" in line]
     named = [line for line in found if line != "Aborting"]
     return named[-1][:COMPLAINT] if named else ""
