@@ -6,7 +6,8 @@ import re
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -22,6 +23,8 @@ from tests.functional.stack import Answer, Stack
 
 PATIENCE = 90.0
 """Seconds for what takes one or two, on a host that has other work."""
+
+STOP_SECONDS = 60.0
 
 _BEGUN = re.compile(r"command (\S+) (\w+) (?!again$)\S*$", re.MULTILINE)
 """What an agent logs when it begins with a command: its id, the verb and the request's id."""
@@ -76,6 +79,15 @@ class Ground:
 
     def programs(self) -> Supervisor:
         return Supervisor(self.stack.plan)
+
+    @contextmanager
+    def stopped(self, *programs: str) -> Iterator[None]:
+        """Have these told to stop, and started again in the end."""
+        self.programs().stop(programs, STOP_SECONDS)
+        try:
+            yield
+        finally:
+            self.stack.command("up")
 
     @staticmethod
     def sleep(seconds: float) -> None:
@@ -182,6 +194,20 @@ class Ground:
         """Return the status that the tenant sees; `GONE` when there is no such instance."""
         answer = self.stack.request("GET", f"instances/{instance}")
         return "GONE" if answer.status == 404 else str(answer.body["instance"]["status"])
+
+    def serves(self, instance: str) -> bool:
+        """Return whether a client can work with it, and the API says so."""
+        shown = self.details(instance)
+        try:
+            with self.stack.database(shown) as link, link.cursor() as cursor:
+                cursor.execute("CREATE OR REPLACE TABLE served (id INT)")
+        except (OSError, pymysql.Error):
+            return False
+        return bool(shown["operating_status"] == "HEALTHY")
+
+    def wait_until_it_serves(self, instance: str) -> None:
+        """Return when it does: its agent starts a server that died anew, and rests before that."""
+        self.wait_for(lambda: self.serves(instance), f"{instance} to serve")
 
     # What must be true whatever happened
 

@@ -312,11 +312,11 @@ class Stage:
         wrong = []
         for instance in instances:
             try:
-                with self._ground.stack.database(self._ground.details(instance)):
-                    pass
-            except pymysql.MySQLError as error:
-                wrong.append(f"{instance} shows ACTIVE and does not answer: {error}")
-        if self._slots[0] in instances and (lost := self.clerk.lost()):
+                self._ground.wait_until_it_serves(instance)
+            except AssertionError:
+                explained = self._ground.explain([instance])
+                wrong.append(f"{instance} shows ACTIVE and does not serve: {explained}")
+        if not wrong and self._slots[0] in instances and (lost := self.clerk.lost()):
             wrong.append(f"rows were acknowledged and are not there: {sorted(lost)}")
         return wrong
 

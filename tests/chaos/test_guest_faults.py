@@ -4,7 +4,6 @@ Each operation ends in its result or in a failure that explains itself, a delete
 and an instance that shows ACTIVE afterwards serves.
 """
 
-import functools
 import random
 import time
 from collections import defaultdict
@@ -12,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-import pymysql
 import pytest
 
 from dbaas.contract.operations import ENDED, State
@@ -73,7 +71,7 @@ def test_what_is_asked_of_a_guest_in_trouble_ends_well_or_explains_itself(
     left = [instance for kind, instance in instances.items() if kind != "delete_instance"]
     serving = [instance for instance in left if ground.shown(instance) == "ACTIVE"]
     for instance in serving:
-        ground.wait_for(functools.partial(serves, ground, instance), f"{instance} to serve again")
+        ground.wait_until_it_serves(instance)
     ground.delete_all(left)
     ground.assert_nothing_left()
 
@@ -178,14 +176,3 @@ def told(ends: Mapping[str, Ended]) -> str:
     if others:
         parts.append("the others succeed" if parts else "all succeed")
     return "; ".join(parts)
-
-
-def serves(ground: Ground, instance: str) -> bool:
-    """Return whether a client can work with it, and the API says so."""
-    shown = ground.details(instance)
-    try:
-        with ground.stack.database(shown) as link, link.cursor() as cursor:
-            cursor.execute("CREATE OR REPLACE TABLE written (id INT)")
-    except (OSError, pymysql.Error):
-        return False
-    return bool(shown["operating_status"] == "HEALTHY")

@@ -30,7 +30,7 @@ from dbaas.rpc.broker import Broker
 from tests.catalog_server import CatalogServer
 from tests.chaos import relay, requests
 from tests.chaos.ground import Ground, create_many
-from tests.chaos.test_guest_faults import assert_explained, end_of, serves, wait_for_ends
+from tests.chaos.test_guest_faults import assert_explained, end_of, wait_for_ends
 from tests.functional.guest import Guest
 from tests.outcomes import Part, Tell
 
@@ -226,7 +226,7 @@ def test_an_instance_whose_ledger_was_emptied_can_be_deleted_and_leaves_what_the
     server, volume = guest.name(LedgerKind.SERVER), guest.name(LedgerKind.VOLUME)
     ground.sql(f"DELETE FROM ledger WHERE instance_id = '{instance}' AND kind <> 'bus'")
     try:
-        assert serves(ground, instance)
+        assert ground.serves(instance)
         requests.delete_instance(ground, instance)
         ground.wait_until_done([instance], "GONE")
         report = audited(ground)
