@@ -55,15 +55,6 @@ class BusServer:
     def delete_user(self, name: str) -> None:
         self._call("DELETE", f"users/{name}")
 
-    @contextlib.contextmanager
-    def frozen(self) -> Iterator[None]:
-        """Let the server be there and answer nobody."""
-        os.kill(self.pid, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            os.kill(self.pid, signal.SIGCONT)
-
     def _call(self, method: str, path: str) -> None:
         answer = requests.request(
             method,

@@ -3,7 +3,6 @@
 Requests are accepted in this process by the real application; everything else is a process.
 """
 
-import signal
 import subprocess
 import sys
 import tempfile
@@ -62,15 +61,6 @@ class Deployment:
                 stdout=log,
                 stderr=log,
             )
-
-    @contextmanager
-    def frozen(self, name: str) -> Iterator[None]:
-        """Let it stand still."""
-        self.started[name].send_signal(signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            self.started[name].send_signal(signal.SIGCONT)
 
     def stop(self, name: str) -> None:
         process = self.started.pop(name)

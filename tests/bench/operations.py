@@ -21,6 +21,7 @@ from dbaas.contract.operations import Position, State
 from tests.bench import deployment, report
 from tests.bench.deployment import MANAGER, Deployment
 from tests.chaos import requests
+from tests.frozen import frozen
 
 CREATES = 300
 WAITING = 10_000
@@ -92,7 +93,7 @@ def _measured(on: Deployment, name: str, count: int, accept: Callable[[], None])
 
     The task manager stands still while they are: accepting is not its work.
     """
-    with on.frozen(MANAGER):
+    with frozen(on.started[MANAGER].pid):
         accept()
     cpu, statements = on.cpu(), on.statements()
     _drain(on)

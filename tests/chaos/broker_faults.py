@@ -1,7 +1,5 @@
 """What may happen to a stack's broker: each holds inside of its context, and is over after it."""
 
-import os
-import signal
 import time
 import urllib.parse
 from collections.abc import Iterator
@@ -14,25 +12,19 @@ from dbaas.manage.stack import broker, credentials
 from tests.chaos import firewall
 from tests.chaos.firewall import Verdict
 from tests.chaos.ground import Ground
+from tests.frozen import frozen as frozen_processes
 
 
 @contextmanager
 def stopped(ground: Ground) -> Iterator[None]:
-    ground.programs().stop([broker.BROKER], 60.0)
-    try:
+    with ground.stopped(broker.BROKER):
         yield
-    finally:
-        ground.stack.command("up")
 
 
 @contextmanager
 def frozen(ground: Ground) -> Iterator[None]:
-    pid = ground.programs().states()[broker.BROKER].pid
-    os.kill(pid, signal.SIGSTOP)
-    try:
+    with frozen_processes(ground.programs().states()[broker.BROKER].pid):
         yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 @contextmanager

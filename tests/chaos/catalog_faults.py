@@ -18,6 +18,7 @@ from dbaas.manage.stack.credentials import CATALOG_USER
 from tests.chaos import firewall
 from tests.chaos.firewall import Verdict
 from tests.chaos.ground import Ground
+from tests.frozen import frozen as frozen_processes
 
 _FEWEST_CONNECTIONS = 10
 """Less is not to be had of MariaDB ("max_connections")."""
@@ -42,21 +43,14 @@ def killed(ground: Ground) -> Iterator[None]:
 
 @contextmanager
 def away(ground: Ground) -> Iterator[None]:
-    ground.programs().stop([catalog.CATALOG], 60.0)
-    try:
+    with ground.stopped(catalog.CATALOG):
         yield
-    finally:
-        ground.stack.command("up")
 
 
 @contextmanager
 def frozen(ground: Ground) -> Iterator[None]:
-    pid = _pid(ground)
-    os.kill(pid, signal.SIGSTOP)
-    try:
+    with frozen_processes(_pid(ground)):
         yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 @contextmanager

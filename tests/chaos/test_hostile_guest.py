@@ -6,7 +6,6 @@ network. After each of them the catalog's foreign rows are as they were, and it 
 
 import json
 import selectors
-import signal
 import socket
 import subprocess
 import sys
@@ -30,6 +29,7 @@ from tests.chaos import hostile, neighbour, probes
 from tests.chaos.flood import Order
 from tests.chaos.hostile import Enemy
 from tests.chaos.probes import Waiting
+from tests.frozen import frozen
 from tests.functional import guest as guests
 from tests.functional import place
 from tests.functional import stack as stacks
@@ -584,15 +584,12 @@ def waiting(site: Site) -> Iterator[Waiting]:
     """Have a command wait at either guest, whose agents are frozen; in the end both are done."""
     stack, ids = site.stack, (site.enemy.instance, site.victim.instance_id)
     agents = [pid for guest in (site.enemy.guest, site.victim) for pid in guest.processes(AGENT)]
-    guests.signal_all(agents, signal.SIGSTOP)
-    try:
+    with frozen(*agents):
         for instance in ids:
             answer = stack.request("POST", f"instances/{instance}/action", {"restart": {}})
             assert answer.status == HTTPStatus.ACCEPTED, answer
         site.known.clear()
         yield Waiting(*(_command(stack, instance) for instance in ids))
-    finally:
-        guests.signal_all(agents, signal.SIGCONT)
     for instance in ids:
         stack.wait_until(instance, "ACTIVE")
 

@@ -50,12 +50,11 @@ def test_creates_are_accepted_without_any_of_a_service_and_done_later(
     ground: Ground, tell: Tell, service: str
 ) -> None:
     programs = [name for name in ground.programs().states() if name.startswith(service)]
-    ground.programs().stop(programs, 60.0)
-    instances = create_many(ground, 4)
-    ground.sleep(AWAY_SECONDS)
-    assert {ground.shown(instance) for instance in instances} == {"BUILD"}
-    back = time.monotonic()
-    ground.stack.command("up")
+    with ground.stopped(*programs):
+        instances = create_many(ground, 4)
+        ground.sleep(AWAY_SECONDS)
+        assert {ground.shown(instance) for instance in instances} == {"BUILD"}
+        back = time.monotonic()
     ground.wait_until_done(instances, "ACTIVE")
     tell(
         Part.SERVICES,

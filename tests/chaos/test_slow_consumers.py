@@ -1,34 +1,17 @@
 """Whoever reads slowly or not at all for a while gets everything then, and nothing twice."""
 
-import os
-import signal
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
 
 import pytest
 
 from tests.chaos import requests
 from tests.chaos.ground import Ground, create_many
+from tests.frozen import frozen
 from tests.functional.guest import AGENT, Guest
 from tests.outcomes import Part, Tell
 
 FROZEN_SECONDS = 10.0
 HICCUPS = 40
-
-
-@contextmanager
-def frozen(pids: Sequence[int]) -> Iterator[None]:
-    """Have these processes be there, and do nothing."""
-    assert pids
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in pids:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
 
 
 @pytest.mark.thorough
@@ -38,7 +21,7 @@ def test_what_guests_say_while_the_conductor_hangs_is_heard_afterwards(
     instances = create_many(ground, 2)
     ground.wait_until_done(instances, "ACTIVE")
     conductor = ground.programs().states()["dbaas-conductor"].pid
-    with frozen([conductor]):
+    with frozen(conductor):
         for instance in instances:
             requests.restart_instance(ground, instance)
         instances += create_many(ground, 2)
@@ -69,7 +52,7 @@ def test_commands_to_an_agent_that_hangs_are_done_once_when_it_goes_on(
     """Meanwhile each command is published again, and waits for the agent that often."""
     (instance,) = create_many(ground, 1)
     ground.wait_until_done([instance], "ACTIVE")
-    with frozen(Guest(ground.stack, instance).processes(AGENT)):
+    with frozen(*Guest(ground.stack, instance).processes(AGENT)):
         requests.restart_instance(ground, instance)
         ground.sleep(FROZEN_SECONDS * 2.5)
         assert ground.shown(instance) == "REBOOT"
@@ -97,7 +80,7 @@ def test_an_agent_that_works_by_fits_and_starts_does_everything_once(
     for kind in ("restart_instance", "resize_volume", "ask_guest", "resize_flavor"):
         requests.CHANGES[kind].ask(ground, instance)
         for _ in range(HICCUPS):
-            with frozen(agents):
+            with frozen(*agents):
                 ground.sleep(0.1)
             ground.sleep(0.02)
         ground.wait_until_done([instance], "ACTIVE")

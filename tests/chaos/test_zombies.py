@@ -5,7 +5,6 @@ import random
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ import pytest
 from dbaas.host import files
 from tests.chaos import requests
 from tests.chaos.ground import Ground, create_many
+from tests.frozen import freeze, frozen
 from tests.outcomes import Part, Tell
 
 PAUSED_SECONDS = 8.0
@@ -62,7 +62,7 @@ def overtake(ground: Ground, instances: list[str], after: float) -> float:
         " GROUP BY owner ORDER BY n DESC"
     )
     pid = int(str(owner[0]["owner"]).rpartition(":")[2]) if owner else any_task_manager(ground)
-    with paused(ground, pid):
+    with frozen(pid):
         ground.sleep(PAUSED_SECONDS)
         done = [one for one in instances if ground.last(one).state == "succeeded"]
         before = journal(ground, done)
@@ -79,7 +79,7 @@ def test_what_a_zombie_makes_of_a_deleted_instance_is_shown_and_removed_by_the_a
         instance = requests.create_instance(ground)
         zombie = owner_of_a_port_under_way(ground, instance)
         ground.sleep(0.5)  # between looking at its lease and the call
-        freeze(ground, zombie)
+        freeze(zombie)
     try:
         requests.reset_status(ground, instance)
         requests.delete_instance(ground, instance)
@@ -126,26 +126,6 @@ def owner_of_a_port_under_way(ground: Ground, instance: str) -> int:
 
 def any_task_manager(ground: Ground) -> int:
     return ground.programs().states()["dbaas-taskmanager"].pid
-
-
-def freeze(ground: Ground, pid: int) -> None:
-    """Return when all of its threads stand still: one that waits for a lock gets it until then."""
-    os.kill(pid, signal.SIGSTOP)
-
-    def stands_still() -> bool:
-        threads = Path(f"/proc/{pid}/task").glob("*/stat")
-        return all(file.read_text().rpartition(")")[2].split()[0] == "T" for file in threads)
-
-    ground.wait_for(stands_still, "the end of all motion")
-
-
-@contextmanager
-def paused(ground: Ground, pid: int) -> Iterator[None]:
-    freeze(ground, pid)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 def journal(ground: Ground, instances: list[str]) -> list[list[dict[str, Any]]]:

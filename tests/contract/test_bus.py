@@ -18,6 +18,7 @@ from dbaas.rpc import guests
 from dbaas.rpc.broker import Broker
 from dbaas.rpc.guests import Address, AgentLink, CommandPublisher, EventConsumer
 from tests.bus_server import VHOST, BusServer
+from tests.frozen import frozen
 
 PASSWORD = Secret("a password with / and ü")
 
@@ -378,7 +379,7 @@ def test_a_frozen_broker_holds_nobody_up_for_long(
     bus_server: BusServer, guest: Guest, publisher: CommandPublisher
 ) -> None:
     publisher.publish(guest.instance, b"before")
-    with bus_server.frozen():
+    with frozen(bus_server.pid):
         for _ in range(3):
             began = time.monotonic()
             with pytest.raises(errors.Unavailable):

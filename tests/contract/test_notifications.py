@@ -11,6 +11,7 @@ from oslo_config import cfg
 from dbaas.rpc import control, notifications
 from dbaas.rpc.notifications import Notification, Notifier
 from tests.bus_server import BusServer
+from tests.frozen import frozen
 
 Heard = tuple[str, str, str, dict[str, Any]]
 
@@ -93,7 +94,7 @@ def test_a_broker_that_freezes_gets_them_later(
     notifier = Notifier(conf, "api", bus_server.control_url)
     notifier.send(lambda: Notification("dbaas.x.start", {}))
     assert endpoint.heard.get(timeout=30)[2] == "dbaas.x.start"
-    with bus_server.frozen():
+    with frozen(bus_server.pid):
         began = time.monotonic()
         notifier.send(lambda: Notification("dbaas.x.end", {}))
         assert time.monotonic() - began < 0.5

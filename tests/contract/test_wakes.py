@@ -11,6 +11,7 @@ from oslo_config import cfg
 
 from dbaas.rpc.control import Waker, WakeServer
 from tests.bus_server import BusServer
+from tests.frozen import frozen
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def test_a_frozen_broker_holds_no_waker_up(
     conf: cfg.ConfigOpts, bus_server: BusServer, heard: "queue.Queue[str]"
 ) -> None:
     waker = Waker(conf, bus_server.control_url)
-    with bus_server.frozen():
+    with frozen(bus_server.pid):
         began = time.monotonic()
         for n in range(3000):
             waker.wake(str(n))

@@ -109,12 +109,6 @@ def services(stack: Stack, word: bytes) -> list[int]:
     return [pid for pid in stack.processes() if word in _command(pid)]
 
 
-def signal_all(pids: list[int], number: signal.Signals) -> None:
-    assert pids
-    for pid in pids:
-        os.kill(pid, number)
-
-
 def _all_processes() -> list[int]:
     return [int(path.name) for path in Path("/proc").glob("[0-9]*")]
 

@@ -1,7 +1,6 @@
 """The guests' bus on a whole stack: what is lost is made again, and who misbehaves is shut out."""
 
 import http.client
-import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -12,6 +11,7 @@ import pytest
 
 from dbaas.contract.messages import CONTACT_FILE
 from dbaas.rpc.guests import command_queue, event_exchange
+from tests.frozen import frozen
 from tests.functional import guest as guests
 from tests.functional.guest import AGENT, Guest
 from tests.functional.stack import Answer, Stack
@@ -82,8 +82,7 @@ def test_a_client_does_not_notice_that_the_agent_was_killed(
 
 def test_what_a_guest_was_first_contacted_with_is_worthless_afterwards(stack: Stack) -> None:
     conductors = guests.services(stack, b"dbaas-conductor")
-    guests.signal_all(conductors, signal.SIGSTOP)  # so nobody hears that it was introduced
-    try:
+    with frozen(*conductors):  # so nobody hears that it was introduced
         number = stack.create("first contact")
         guest = Guest(stack, number)
         eventually(lambda: _has_identity(guest))
@@ -91,8 +90,6 @@ def test_what_a_guest_was_first_contacted_with_is_worthless_afterwards(stack: St
         assert first.contact_user
         assert first.contact_password
         guests.connection(stack, first.contact_user, first.contact_password).close()
-    finally:
-        guests.signal_all(conductors, signal.SIGCONT)
     stack.wait_until(number, "ACTIVE")
     with pytest.raises(amqp.AccessRefused):
         guests.connection(stack, first.contact_user, first.contact_password)

@@ -18,7 +18,8 @@ import pytest
 from dbaas.cloud.base import VolumeOrder
 from dbaas.contract.operations import LedgerKind
 from dbaas.contract.secret import Secret
-from tests.functional.guest import SERVER, Guest, management, services, signal_all
+from tests.frozen import frozen
+from tests.functional.guest import SERVER, Guest, management, services
 from tests.functional.stack import Stack
 
 
@@ -153,18 +154,15 @@ def test_the_audit_finds_what_was_made_and_removed_by_hand(
     stranger = str(uuid.uuid4())
     volume = f"dbaas-{stranger}-vol1"
     credentials = guest.identity()
+    # They may make the user again before the audit looks.
+    conductors = services(stack, b"dbaas-conductor")
     with management(stack) as broker:
-        # Else they may make the user again before the audit looks.
-        conductors = services(stack, b"dbaas-conductor")
-        signal_all(conductors, signal.SIGSTOP)
-        guest.cloud.compute.delete_server(server)
-        guest.cloud.volumes.create_volume(VolumeOrder(volume, 1))
-        broker.remove_user(credentials.user)
-        broker.add_guest(stranger, f"g-{stranger}", Secret("of-nobody"))
-        try:
+        with frozen(*conductors):
+            guest.cloud.compute.delete_server(server)
+            guest.cloud.volumes.create_volume(VolumeOrder(volume, 1))
+            broker.remove_user(credentials.user)
+            broker.add_guest(stranger, f"g-{stranger}", Secret("of-nobody"))
             status, found = audit(stack)
-        finally:
-            signal_all(conductors, signal.SIGCONT)
         guest.cloud.volumes.delete_volume(volume)
         broker.remove_guest(stranger, (f"g-{stranger}",))
     assert status == 1

@@ -9,9 +9,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from http import HTTPStatus
 
@@ -19,6 +17,7 @@ import pytest
 
 from dbaas.manage.stack import lifecycle, processes, proxy, supervisor
 from tests.chaos.ground import Ground
+from tests.frozen import frozen
 from tests.functional.several import load
 from tests.functional.stack import Answer
 from tests.outcomes import Part, Tell
@@ -124,7 +123,7 @@ def test_a_quota_is_never_exceeded_by_creates_at_the_same_time(
     began = time.monotonic()
     runs = THOROUGH_RUNS if thorough else 1
     for _ in range(runs):
-        with frozen(pids(several, "dbaas-taskmanager").values()):
+        with frozen(*pids(several, "dbaas-taskmanager").values()):
             answers = create_at_once(several)
             statuses = Counter(answer.status for answer in answers)
             assert statuses == {HTTPStatus.OK: QUOTA, TOO_MUCH: CREATES - QUOTA}
@@ -144,17 +143,6 @@ def test_a_quota_is_never_exceeded_by_creates_at_the_same_time(
         f"in {runs} of {runs} runs",
         (time.monotonic() - began) / runs,
     )
-
-
-@contextmanager
-def frozen(managers: Collection[int]) -> Iterator[None]:
-    for pid in managers:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in managers:
-            os.kill(pid, signal.SIGCONT)
 
 
 def create_at_once(ground: Ground) -> list[Answer]:
