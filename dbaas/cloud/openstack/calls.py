@@ -71,6 +71,7 @@ def _expect_no_pause(answer: Any, **_: Any) -> None:
     said = answer.headers.get("Retry-After")
     if said and answer.status_code in _ASKS_FOR_PATIENCE:
         LOG.warning("%s answered %d: come again in %s", answer.url, answer.status_code, said)
+        answer.close()
         raise errors.Unavailable("The cloud is busy.", after=_seconds(said))
 
 

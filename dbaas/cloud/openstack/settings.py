@@ -68,6 +68,13 @@ _OURS: list[cfg.Opt] = [
         "waiting operations share a look: a larger value spares the cloud little.",
     ),
     cfg.FloatOpt(
+        "stuck_after",
+        default=900.0,
+        min=0.0,
+        help="Seconds for which a volume that is to be deleted may be made, attached or detached "
+        "without an end; then it is deleted by force. More than the cloud ever takes for that.",
+    ),
+    cfg.FloatOpt(
         "request_timeout",
         default=60.0,
         min=1.0,
@@ -104,6 +111,7 @@ class Settings:
     key_name: str
     settle_time: float
     poll_interval: float
+    stuck_after: float
     request_timeout: float
 
 
@@ -128,5 +136,6 @@ def from_conf(conf: cfg.ConfigOpts) -> Settings:
         key_name=options.key_name,
         settle_time=options.settle_time,
         poll_interval=options.poll_interval,
+        stuck_after=options.stuck_after,
         request_timeout=options.request_timeout,
     )

@@ -1,7 +1,9 @@
 """Volumes in Cinder: found again by their names, which Cinder allows to be given twice."""
 
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import cinderclient.client
@@ -57,6 +59,7 @@ class Servers(Protocol):
 class CinderVolumes:
     def __init__(self, session: Session, settings: Settings, servers: Servers) -> None:
         self._mark = {MARK: settings.deployment}
+        self._stuck_after = settings.stuck_after
         self._servers = servers
         self._cinder = cinderclient.client.Client(
             MICROVERSION,
@@ -131,15 +134,16 @@ class CinderVolumes:
                 continue
             if raw.attachments or raw.status in AT_SOMETHING:
                 self._let_go_of_the_dead(raw)
-                raise errors.Busy(f"the volume {name} is {raw.status}")
-            with calling(CINDER):
-                delete = self._cinder.volumes.delete
-                if raw.status == NOT_DELETED:
-                    delete = self._cinder.volumes.force_delete
-                try:
-                    delete(raw)
-                except cinderclient.exceptions.NotFound:
-                    continue
+                if raw.attachments or not self._is_stuck(raw):
+                    raise errors.Busy(f"the volume {name} is {raw.status}")
+            by_force = raw.status in (NOT_DELETED, *AT_SOMETHING)
+            with calling(CINDER), suppress(cinderclient.exceptions.NotFound):
+                (raw.force_delete if by_force else raw.delete)()
+
+    def _is_stuck(self, raw: Any) -> bool:
+        """Return whether it is at the same for so long that nobody will end it."""
+        since = datetime.fromisoformat(raw.updated_at or raw.created_at).replace(tzinfo=UTC)
+        return (datetime.now(UTC) - since).total_seconds() > self._stuck_after
 
     def _let_go_of_the_dead(self, raw: Any) -> None:
         """Take the volume from servers that are not there: nobody else would."""

@@ -147,6 +147,7 @@ class Cinder:
             "bootable": "false",
             "multiattach": False,
             "created_at": _now(),
+            "updated_at": None,
             "migration_status": None,
             "links": [],
         }
@@ -187,8 +188,9 @@ class Cinder:
         if action == "os-reset_status":
             volume["status"] = arguments["status"]
             return Answer(HTTPStatus.ACCEPTED)
-        if action == "os-force_delete":
-            return self._go(volume)
+        if action == "os-force_delete":  # whatever it is at
+            self._forget(volume_id)
+            return Answer(HTTPStatus.ACCEPTED)
         raise Refusal(HTTPStatus.BAD_REQUEST, f"There is no such action: {action}")
 
     def _extend(self, volume: Json, size: int) -> Answer:

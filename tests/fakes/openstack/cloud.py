@@ -34,9 +34,32 @@ project_domain_name = Default
 default_network = {neutron.NETWORK}
 public_network = {neutron.PUBLIC}
 settle_time = 0.2
-request_timeout = 2
+request_timeout = 1
 poll_interval = 0.02
 """
+
+
+def lost(service: str, method: str, path: str, times: int = 1) -> Fault:
+    """Such requests are carried out, and the connection ends without an answer."""
+    return Fault(service, method, path, effect=True, times=times)
+
+
+def late(service: str, method: str, path: str) -> Fault:
+    """Such a request is carried out, and answered when nobody waits for that any more."""
+    return Fault(service, method, path, effect=True, answer=Answer(), seconds=1.5)
+
+
+def refused(
+    service: str,
+    method: str,
+    path: str,
+    status: int,
+    headers: Mapping[str, str] | None = None,
+    times: int = 1,
+) -> Fault:
+    """Such requests are answered with this status, in the words of a proxy before the service."""
+    words = f"<html><body>{HTTPStatus(status).phrase}</body></html>"
+    return Fault(service, method, path, answer=Answer(status, words, headers or {}), times=times)
 
 
 @dataclass(frozen=True)
@@ -51,24 +74,7 @@ class FakeOpenStack:
     glance: Glance
     url: str
 
-    def lose_answer(self, service: str, method: str, path: str, times: int = 1) -> None:
-        """Have such requests carried out, and the connection end without an answer."""
-        self.add(Fault(service, method, path, effect=True, times=times))
-
-    def refuse(
-        self,
-        service: str,
-        method: str,
-        path: str,
-        status: int,
-        headers: Mapping[str, str] | None = None,
-        times: int = 1,
-    ) -> None:
-        """Have such requests answered with this status, in the words of a proxy before it."""
-        words = f"<html><body>{HTTPStatus(status).phrase}</body></html>"
-        self.add(Fault(service, method, path, Answer(status, words, headers or {}), times=times))
-
-    def add(self, fault: Fault) -> None:
+    def meet(self, fault: Fault) -> None:
         with self.world.lock:
             self.world.faults.append(fault)
 

@@ -13,6 +13,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Protocol
 from urllib.parse import parse_qs, urlencode, urlsplit
 
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
 Json = dict[str, Any]
 """An object of JSON."""
 
@@ -92,8 +94,8 @@ class Fault:
     service: str
     method: str
     path: str
-    answer: Answer | None = None
     effect: bool = False
+    answer: Answer | None = None
     seconds: float = 0.0
     """For which the answer is kept back."""
     spared: int = 0
@@ -119,18 +121,24 @@ class World:
         """Seconds that everything takes which is not done at once."""
         self.page = 5
         """How many things the longest answer lists."""
-        self.stuck: set[str] = set()
-        """Names of what never comes to its end."""
+        self.stuck = ""
+        """Ending of the names of what never comes to its end; empty: there is no such."""
         self.faults: list[Fault] = []
+        self.first: Callable[[str, str, str], Fault] | None = None
+        """What becomes of the first request of every kind, by service, method and path."""
+        self.uses: int | None = None
+        """How many requests a token is good for."""
         self.requests: list[tuple[str, str, str]] = []
         """Every request, as service, method and path."""
         self.tokens: set[str] = set()
         self.lock = threading.RLock()
         self._coming: list[tuple[float, Callable[[], None]]] = []
+        self._kinds: set[str] = set()
+        self._used = 0
 
     def later(self, name: str, work: Callable[[], None]) -> None:
         """Do this to what has this name after the delay; at the next request, at the earliest."""
-        if name not in self.stuck:
+        if not self.stuck or not name.endswith(self.stuck):
             self._coming.append((time.monotonic() + self.delay, work))
 
     def pass_time(self) -> None:
@@ -142,7 +150,21 @@ class World:
             work()
 
     def fault(self, service: str, request: Request) -> Fault | None:
-        return next((one for one in self.faults if one.meets(service, request)), None)
+        """Return what becomes of this request, if it is not answered as it should be."""
+        due = next((one for one in self.faults if one.meets(service, request)), None)
+        if due is None and self.first is not None and service != "identity":
+            kind = f"{service} {request.method} {_ID.sub('*', request.path)}"
+            if kind not in self._kinds:
+                self._kinds.add(kind)
+                return self.first(service, request.method, request.path)
+        return due
+
+    def accepts(self, token: str | None) -> bool:
+        self._used += 1
+        if self.uses is not None and self._used > self.uses:
+            self._used = 0
+            self.tokens.clear()
+        return token in self.tokens
 
 
 def paged(world: World, request: Request, things: Sequence[Json]) -> tuple[list[Json], str]:
@@ -244,7 +266,7 @@ class Server:
     def _answered(self, service: Service, request: Request) -> Answer:
         try:
             opened = any(re.fullmatch(path, request.path) for path in service.open)
-            if not opened and request.headers.get("X-Auth-Token") not in self._world.tokens:
+            if not opened and not self._world.accepts(request.headers.get("X-Auth-Token")):
                 return Answer(HTTPStatus.UNAUTHORIZED, {"error": {"message": "not authorised"}})
             for method, pattern, handler in service.routes:
                 found = re.fullmatch(pattern, request.path)

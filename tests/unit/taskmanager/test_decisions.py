@@ -82,6 +82,14 @@ def test_after_a_failure_it_is_retried_then_undone_or_from_the_pivot_on_parked(
     assert found == expected
 
 
+@pytest.mark.parametrize(("pause", "delay"), [(0.1, 0.5), (20.0, 20.0), (1e6, 300.0)])
+def test_who_asks_to_be_left_alone_is_but_not_for_ever(pause: float, delay: float) -> None:
+    found = decisions.after_failure(
+        FLOW, do(1), retryable=True, expired=False, superseded=False, pause=pause
+    )
+    assert found == Go(do(1, attempt=2), delay)
+
+
 @pytest.mark.parametrize(
     ("at", "expected"),
     [
