@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from collections.abc import Sequence
 
 from sqlalchemy import insert, select, update
 
@@ -57,10 +58,19 @@ def everything(unit: Unit) -> tuple[Datastore, ...]:
     )
 
 
-def register(unit: Unit, datastore: str, name: str, number: str, manager: str, image: str) -> bool:
+def register(
+    unit: Unit,
+    datastore: str,
+    name: str,
+    number: str,
+    manager: str,
+    image: str,
+    image_tags: Sequence[str] = (),
+) -> bool:
     """Offer a version, as the datastore's default if that has none; return False if it is known.
 
-    `name` and `number` are those of the version; `manager` is the engine that drives it.
+    `name` and `number` are those of the version; `manager` is the engine that drives it. Guests
+    are made of the image of that id or of the newest with all of the tags.
     """
     store_id = unit.scalar(select(_stores.c.id).where(_stores.c.name == datastore))
     if store_id is None:
@@ -82,7 +92,7 @@ def register(unit: Unit, datastore: str, name: str, number: str, manager: str, i
             version=number,
             manager=manager,
             image_id=image,
-            image_tags="[]",
+            image_tags=json.dumps(list(image_tags)),
             packages="[]",
             active=True,
         )

@@ -1,6 +1,7 @@
 """What operators and tenants do at a command line, above all when something went wrong."""
 
 import http.client
+import json
 import os
 import signal
 import subprocess
@@ -197,6 +198,17 @@ def test_only_versions_that_something_drives_are_offered(stack: Stack) -> None:
     assert refused.returncode == 2
     assert "drives mariadb 11.8, 10.11, and no 9.9" in refused.stderr
     assert "11.8" in stack.manage("datastore", "list").stdout
+
+
+def test_the_image_of_a_version_is_named_in_one_way(stack: Stack) -> None:
+    register = ("datastore", "register", "mariadb", "10.11")
+    both = stack.manage(*register, "--image", "some", "--image-tag", "dbaas", check=False)
+    assert (both.returncode, "not by both" in both.stderr) == (2, True), both
+    long = stack.manage(*register, "--image-tag", "x" * 21, check=False)
+    assert (long.returncode, "at most 5 tags" in long.stderr) == (2, True), long
+    stack.manage(*register, "--image-tag", "dbaas", "--image-tag", "mariadb")
+    row = stack.sql("SELECT image_id, image_tags FROM datastore_versions WHERE name = '10.11'")[0]
+    assert (row["image_id"], json.loads(row["image_tags"])) == ("", ["dbaas", "mariadb"])
 
 
 def test_tenants_follow_the_life_of_an_instance_at_a_command_line(stack: Stack) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.functional import place
+from tests.openstack import deployment as deployments
+from tests.openstack.deployment import ALPHA, Deployment
 from tests.openstack.osbox import namespaces
 
 
@@ -27,6 +29,23 @@ def on_the_box(box: None) -> Iterator[None]:
     """The main thread is on the box's network."""
     with place.inside(namespaces.NETWORK):
         yield
+
+
+@pytest.fixture(scope="session")
+def deployment(on_the_box: None) -> Iterator[Deployment]:
+    """Our services; what tests that failed have left is deleted in the end."""
+    with deployments.running() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def second_address(on_the_box: None) -> Iterator[str]:
+    """One more address of ours on the first tenant's network, from which he may connect."""
+    address = f"{ALPHA.prefix}.250"
+    where = [f"{address}/24", "dev", ALPHA.interface]
+    subprocess.run(["ip", "address", "add", *where], check=True)
+    yield address
+    subprocess.run(["ip", "address", "delete", *where], check=True)
 
 
 def osbox(*words: str) -> None:
