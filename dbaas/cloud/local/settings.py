@@ -5,8 +5,9 @@ import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
 
-from oslo_config import cfg, types
+from oslo_config import cfg
 
+from dbaas.cloud import reach
 from dbaas.cloud.base import Flavor
 from dbaas.cloud.local import image
 from dbaas.contract import errors
@@ -57,13 +58,6 @@ OPTS: list[cfg.Opt] = [
         help="IPv6 address and prefix of the bridge, /64 or larger; guests have addresses in it "
         "where the host's kernel has IPv6. Empty: a unique local prefix that follows from the "
         "deployment's name. 'none': guests have no IPv6.",
-    ),
-    cfg.ListOpt(
-        "engine_ports",
-        item_type=types.Port(),
-        default=[3306],
-        help="Ports of guests that can be connected to at all, from where their tenants allow it. "
-        "3306 is MariaDB's.",
     ),
     cfg.StrOpt(
         "availability_zone",
@@ -153,7 +147,7 @@ def from_conf(conf: cfg.ConfigOpts) -> Settings:
         flavors=tuple(flavor(text) for text in options.flavors),
         stop_timeout=options.stop_timeout,
         bridge6=_bridge6(options.bridge_address6, options.deployment),
-        engine_ports=tuple(options.engine_ports),
+        engine_ports=reach.engine_ports(conf),
         availability_zone=options.availability_zone,
     )
 

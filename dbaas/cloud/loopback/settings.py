@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from oslo_config import cfg, types
+from oslo_config import cfg
 
+from dbaas.cloud import reach
 from dbaas.cloud.base import Flavor
 from dbaas.cloud.local.settings import DEFAULT_FLAVORS, flavor
 
@@ -25,12 +26,6 @@ OPTS: list[cfg.Opt] = [
         default="127.77.0.0/24",
         help="Loopback addresses, within 127.0.0.0/8: each guest gets one, the first is for the "
         "broker. No other program of the host may use them.",
-    ),
-    cfg.ListOpt(
-        "engine_ports",
-        item_type=types.Port(),
-        default=[3306],
-        help="Ports of engines: an address whose ports another program has is given to no guest.",
     ),
     cfg.StrOpt(
         "availability_zone",
@@ -87,7 +82,7 @@ def from_conf(conf: cfg.ConfigOpts) -> Settings:
         state_dir=state_dir,
         pool=pool,
         flavors=tuple(flavor(text) for text in options.flavors),
-        engine_ports=tuple(options.engine_ports),
+        engine_ports=reach.engine_ports(conf),
         availability_zone=options.availability_zone,
         stop_timeout=options.stop_timeout,
     )

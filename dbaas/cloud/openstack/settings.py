@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 from keystoneauth1 import loading
-from oslo_config import cfg, types
+from oslo_config import cfg
+
+from dbaas.cloud import reach
 
 GROUP = "openstack"
 
@@ -33,13 +35,6 @@ _OURS: list[cfg.Opt] = [
         "default_network",
         default="",
         help="Id of the network of instances whose tenants name none. Empty: they have to.",
-    ),
-    cfg.ListOpt(
-        "engine_ports",
-        item_type=types.Port(),
-        default=[3306],
-        help="Ports of guests that can be connected to at all, from where their tenants allow it. "
-        "3306 is MariaDB's.",
     ),
     cfg.StrOpt(
         "public_network",
@@ -131,7 +126,7 @@ def from_conf(conf: cfg.ConfigOpts) -> Settings:
         interface=options.interface,
         management_network=options.management_network,
         default_network=options.default_network,
-        engine_ports=tuple(options.engine_ports),
+        engine_ports=reach.engine_ports(conf),
         public_network=options.public_network,
         key_name=options.key_name,
         settle_time=options.settle_time,
