@@ -2,7 +2,7 @@
 
 from oslo_config import cfg
 
-from dbaas.cloud.openstack import calls, settings
+from dbaas.cloud.openstack import calls, probes, settings
 from dbaas.cloud.openstack.images import Images
 from dbaas.cloud.openstack.inventory import Inventory
 from dbaas.cloud.openstack.networks import NeutronNetworks
@@ -25,43 +25,15 @@ class OpenStackCloud:
         self._session = session = calls.session(conf)
         self.networks = NeutronNetworks(session, chosen)
         servers = Inventory(session, chosen)
+        self._images = Images(session, chosen)
         self.volumes = CinderVolumes(session, chosen, servers)
-        self.compute = NovaCompute(
-            servers, chosen, Images(session, chosen), self.volumes, self.networks
-        )
+        self.compute = NovaCompute(servers, chosen, self._images, self.volumes, self.networks)
         self._chosen = chosen
 
     def probes(self) -> list[Probe]:
-        login = "Check the credentials in [openstack]: auth_url, username, password, project_name."
-        return [
-            Probe("Keystone", self._keystone, login),
-            Probe(
-                "Nova",
-                lambda: f"{len(self.compute.flavors())} flavors",
-                "Make flavors that the service's project may use, and an endpoint for compute.",
-            ),
-            Probe(
-                "Cinder",
-                lambda: f"{len(self.volumes.volumes())} volumes of ours",
-                "Make an endpoint for block-storage, and give the service's user rights on it.",
-            ),
-            Probe(
-                "Neutron",
-                lambda: f"{len(self.networks.subnets())} subnets",
-                "Make an endpoint for network, and give the service's user the role admin: ports "
-                "are made on networks of tenants.",
-            ),
-            Probe(
-                "networks of the configuration",
-                self.networks.check_networks,
-                "Correct management_network, default_network and public_network in [openstack]: "
-                "`openstack network list` shows the ids.",
-            ),
-        ]
-
-    def _keystone(self) -> str:
-        with calls.calling("Keystone"):
-            return f"user {self._session.get_user_id()}, project {self._session.get_project_id()}"
+        return probes.probes(
+            self._session, self._chosen, self.compute, self.volumes, self.networks, self._images
+        )
 
     @property
     def settle_time(self) -> float:

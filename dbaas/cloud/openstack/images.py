@@ -20,6 +20,11 @@ class Images:
             session=session, region_name=settings.region_name, interface=settings.interface
         )
 
+    def count(self) -> int:
+        """Return how many images there are that servers can be made of."""
+        with calling(GLANCE):
+            return sum(1 for _ in self._glance.images.list(filters={"status": "active"}))
+
     def find(self, image: str, tags: Collection[str]) -> str:
         """Return the id of an image that servers can be made of; raise `NotFound`, `Invalid`."""
         if not image and not tags:

@@ -1,7 +1,7 @@
 """Keystone: tokens for the one user, and where the other services are."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 
@@ -17,9 +17,9 @@ class Keystone:
     prefix = "/identity"
     open: Sequence[str] = ("/v3/?", "/v3/auth/tokens")
 
-    def __init__(self, world: World, elsewhere: Mapping[str, str]) -> None:
+    def __init__(self, world: World, elsewhere: dict[str, str]) -> None:
+        self.elsewhere = elsewhere
         self._world = world
-        self._elsewhere = elsewhere
 
     @property
     def routes(self) -> Sequence[Route]:
@@ -66,7 +66,7 @@ class Keystone:
             "project": {"id": PROJECT, "name": "dbaas", "domain": domain},
             "is_domain": False,
             "roles": [{"id": uuid.uuid4().hex, "name": "admin"}],
-            "catalog": [_entry(kind, url) for kind, url in self._elsewhere.items()],
+            "catalog": [_entry(kind, url) for kind, url in self.elsewhere.items()],
         }
 
 

@@ -13,7 +13,7 @@ class Swift:
 
     @property
     def routes(self) -> Sequence[Route]:
-        return (("HEAD", f"/AUTH_{PROJECT}", self._account),)
+        return (("HEAD", f"/AUTH_{PROJECT}/?", self._account),)
 
     def refused(self, refusal: Refusal) -> Answer:
         return Answer(refusal.status, f"<html>{refusal.message}</html>")
