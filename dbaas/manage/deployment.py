@@ -32,15 +32,22 @@ class Deployment:
 
 
 @contextmanager
-def deployment(context: typer.Context) -> Iterator[Deployment]:
-    """Give the deployment; what goes wrong is said in one line, with exit status 2."""
-    arguments = [f"--config-file={name}" for name in context.obj or ()]
+def said() -> Iterator[None]:
+    """Say what goes wrong in one line, and end with exit status 2."""
     try:
-        conf = config.load(arguments, MODULES)
-        catalog = Catalog(conf)
-        yield Deployment(conf, catalog)
-        catalog.close()
+        yield
     except (errors.Error, cfg.Error) as error:
         text = error.text if isinstance(error, errors.Error) else str(error)
         ERR.print(f"dbaas-manage: {text}", soft_wrap=True)
         sys.exit(2)
+
+
+@contextmanager
+def deployment(context: typer.Context) -> Iterator[Deployment]:
+    """Give the deployment; what goes wrong is said."""
+    arguments = [f"--config-file={name}" for name in context.obj or ()]
+    with said():
+        conf = config.load(arguments, MODULES)
+        catalog = Catalog(conf)
+        yield Deployment(conf, catalog)
+        catalog.close()

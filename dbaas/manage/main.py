@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from dbaas.manage import authority, datastore, db, guest, operation
+from dbaas.manage import authority, datastore, db, guest, image, operation
 from dbaas.manage.audit import audit
 from dbaas.manage.check import check
 from dbaas.manage.stack.commands import app as stack
@@ -15,6 +15,7 @@ app.add_typer(db.app, name="db")
 app.add_typer(datastore.app, name="datastore")
 app.add_typer(operation.app, name="operation")
 app.add_typer(guest.app, name="guest")
+app.add_typer(image.app, name="image")
 app.add_typer(stack, name="stack")
 app.command()(audit)
 app.command()(check)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from dbaas.cloud.local import image
+from dbaas.cloud.rootfs import recipe
 from dbaas.contract import codec, errors
 from dbaas.contract.interfaces import GUEST_VERBS
 
@@ -81,7 +82,7 @@ class Refused(Exception):
 @contextlib.contextmanager
 def running(engine: str, series: str) -> Iterator[Guest]:
     """Start such a guest; skips the test where the image has no such server."""
-    root = image.ensure(image.default_cache())
+    root = image.ensure(recipe.default_cache())
     if not (root / f"usr/share/dbaas/templates/{engine}-{series}").is_dir():
         pytest.skip(f"the guests' image has no {engine} {series}: some hosts have")
     process = subprocess.Popen(

@@ -26,6 +26,7 @@ from dbaas.cloud.local.settings import Settings, flavor
 from dbaas.cloud.loopback import family, templates
 from dbaas.cloud.loopback import settings as loopback
 from dbaas.cloud.loopback.cloud import LoopbackCloud
+from dbaas.cloud.rootfs import recipe
 from dbaas.contract.secret import Secret
 from tests.functional import place
 
@@ -45,7 +46,7 @@ def settings(state_dir: Path, deployment: str) -> Settings:
     return Settings(
         deployment=deployment,
         state_dir=state_dir,
-        cache_dir=image.default_cache(),
+        cache_dir=recipe.default_cache(),
         bridge=bridge,
         pool=bridge.network,
         broker_port=BROKER_PORT,
@@ -60,7 +61,7 @@ def settings(state_dir: Path, deployment: str) -> Settings:
 @contextmanager
 def local_cloud(state_dir: Path) -> Iterator[LocalCloud]:
     """A cloud in a network namespace that the main thread is in meanwhile; nothing stays of it."""
-    image.ensure(image.default_cache())
+    image.ensure(recipe.default_cache())
     with place.network_namespace() as namespace, place.inside(namespace):
         cloud = LocalCloud(settings(state_dir, f"t{secrets.token_hex(4)}"))
         cloud.ensure_network()

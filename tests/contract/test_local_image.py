@@ -9,6 +9,7 @@ import pytest
 
 from dbaas.cloud.local import image
 from dbaas.cloud.local.cloud import LocalCloud
+from dbaas.cloud.rootfs import recipe
 from tests.contract import hosts
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="local guests need root")
@@ -18,7 +19,7 @@ TEMPLATE = "usr/share/dbaas/templates/mariadb-11.8"
 
 @pytest.fixture
 def rootfs() -> Path:
-    return image.ensure(image.default_cache())
+    return image.ensure(recipe.default_cache())
 
 
 @pytest.fixture

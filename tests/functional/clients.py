@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from dbaas.cloud.local import image
+from dbaas.cloud.rootfs import recipe
 from dbaas.host import files
 from tests.functional import place
 
@@ -88,7 +88,7 @@ def at_once(*calls: Callable[[], T]) -> list[T]:
 
 def environment(requirements: Path = REQUIREMENTS) -> Path:
     """Return the virtual environment with what is required; make it if it is not there."""
-    cache = image.default_cache()
+    cache = recipe.default_cache()
     name = requirements.stem.removesuffix("-requirements")
     wanted = f"{platform.python_version()}\n{requirements.read_text()}"
     home = cache / f"{name}-{hashlib.sha256(wanted.encode()).hexdigest()[:16]}"

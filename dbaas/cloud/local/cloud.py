@@ -6,12 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 from oslo_config import cfg
 
-from dbaas.cloud.local import bridge, image, layer, settings
+from dbaas.cloud.local import bridge, image, settings
 from dbaas.cloud.local.namespaces import Namespaces
 from dbaas.cloud.local.networks import LocalNetworks
 from dbaas.cloud.local.servers import HostCompute
 from dbaas.cloud.local.settings import Settings
 from dbaas.cloud.local.volumes import LocalVolumes
+from dbaas.cloud.rootfs import layer
 from dbaas.common.probes import Probe
 from dbaas.contract import errors
 

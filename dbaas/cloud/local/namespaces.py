@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from dbaas.cloud.base import Flavor, ServerOrder
-from dbaas.cloud.local import bridge, disks, image, launch, layer, processes
+from dbaas.cloud.local import bridge, disks, image, launch, processes
 from dbaas.cloud.local.cgroups import MIB, Groups
 from dbaas.cloud.local.networks import LocalNetworks
 from dbaas.cloud.local.orders import Order
 from dbaas.cloud.local.servers import KILL_TIMEOUT, LAUNCH_TIMEOUT, Record
 from dbaas.cloud.local.settings import LAUNCH_LOCK, PID_FILE, Settings
 from dbaas.cloud.local.volumes import LocalVolumes
+from dbaas.cloud.rootfs import layer
 from dbaas.contract import errors
 from dbaas.host import commands, files
 

@@ -9,7 +9,7 @@ from oslo_config import cfg
 
 from dbaas.cloud import reach
 from dbaas.cloud.base import Flavor
-from dbaas.cloud.local import image
+from dbaas.cloud.rootfs import recipe
 from dbaas.contract import errors
 
 GROUP = "local"
@@ -140,7 +140,7 @@ def from_conf(conf: cfg.ConfigOpts) -> Settings:
     return Settings(
         deployment=options.deployment,
         state_dir=_plain(options.state_dir),
-        cache_dir=_plain(options.cache_dir or str(image.default_cache())),
+        cache_dir=_plain(options.cache_dir or str(recipe.default_cache())),
         bridge=bridge,
         pool=pool,
         broker_port=options.broker_port,

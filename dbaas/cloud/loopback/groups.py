@@ -12,12 +12,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from dbaas.cloud.base import Flavor, ServerOrder
-from dbaas.cloud.local.layer import CHECKOUT
 from dbaas.cloud.local.servers import KILL_TIMEOUT, LAUNCH_TIMEOUT, Record
 from dbaas.cloud.loopback import family, init, templates
 from dbaas.cloud.loopback.networks import LoopbackNetworks
 from dbaas.cloud.loopback.settings import Settings
 from dbaas.cloud.loopback.volumes import LoopbackVolumes
+from dbaas.cloud.rootfs.layer import CHECKOUT
 from dbaas.contract import errors
 from dbaas.host import files, services
 from dbaas.host.services import Service

@@ -14,11 +14,13 @@ from dbaas.contract import errors
 GLANCE = "The image service"
 
 
+def client(session: Session, settings: Settings) -> Client:
+    return Client(session=session, region_name=settings.region_name, interface=settings.interface)
+
+
 class Images:
     def __init__(self, session: Session, settings: Settings) -> None:
-        self._glance = Client(
-            session=session, region_name=settings.region_name, interface=settings.interface
-        )
+        self._glance = client(session, settings)
 
     def count(self) -> int:
         """Return how many images there are that servers can be made of."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from dbaas.cloud.local import image
+from dbaas.cloud.rootfs import recipe
 from dbaas.host import files
 from dbaas.manage.stack import broker, catalog, credentials
 from dbaas.manage.stack.credentials import BROKER_USER, PRIVATE, Credentials, User
@@ -75,7 +75,7 @@ def _local(plan: Plan) -> Mapping[str, object]:
     return {
         "deployment": f"dbaas-{plan.id}",
         "state_dir": plan.cloud,
-        "cache_dir": image.default_cache(),
+        "cache_dir": recipe.default_cache(),
         "bridge_address": f"{plan.bridge_address}/{plan.subnet.prefixlen}",
         "broker_port": plan.ports.guests,
     }

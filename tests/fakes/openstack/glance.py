@@ -1,5 +1,6 @@
-"""Glance, for what is asked of it: images by id and by tags."""
+"""Glance, for what is asked of it: images by id and by tags, and new ones."""
 
+import uuid
 from collections.abc import Sequence
 from http import HTTPStatus
 
@@ -16,6 +17,8 @@ class Glance:
 
     def __init__(self, world: World) -> None:
         self.images: list[Json] = []
+        self.contents: dict[str, bytes] = {}
+        """What was uploaded, by the image's id."""
         self._world = world
         old = IMAGE.replace("a2", "a1")
         for image, status, day in ((old, "active", 1), (IMAGE, "active", 2), ("new", "queued", 3)):
@@ -37,6 +40,9 @@ class Glance:
             ("GET", "/v2/images", self._list),
             ("GET", "/v2/images/([^/]+)", self._show),
             ("GET", "/v2/schemas/image", self._schema),
+            ("POST", "/v2/images", self._create),
+            ("PUT", "/v2/images/([^/]+)/file", self._upload),
+            ("DELETE", "/v2/images/([^/]+)", self._delete),
         )
 
     def refused(self, refusal: Refusal) -> Answer:
@@ -46,7 +52,11 @@ class Glance:
 
     def _schema(self, _request: Request) -> Answer:
         """Say what an image has: the client asks before all else."""
-        schema = {"name": "image", "properties": {"id": {"type": "string"}}}
+        properties = {"id": "string", "tags": "array", "min_disk": "integer"}
+        schema: Json = {
+            "name": "image",
+            "properties": {name: {"type": kind} for name, kind in properties.items()},
+        }
         return Answer(body=schema | {"additionalProperties": {"type": "string"}})
 
     def _list(self, request: Request) -> Answer:
@@ -65,7 +75,25 @@ class Glance:
         return Answer(body=body)
 
     def _show(self, _request: Request, image_id: str) -> Answer:
+        return Answer(body=dict(self._expect(image_id)))
+
+    def _create(self, request: Request) -> Answer:
+        made = {"id": str(uuid.uuid4()), "status": "queued", "created_at": "2026-02-01T00:00:00Z"}
+        self.images.append({"tags": [], "visibility": "shared", **request.body, **made})
+        return Answer(HTTPStatus.CREATED, dict(self.images[-1]))
+
+    def _upload(self, request: Request, image_id: str) -> Answer:
+        image = self._expect(image_id)
+        self.contents[image_id] = request.body
+        image |= {"status": "active", "size": len(request.body)}
+        return Answer(HTTPStatus.NO_CONTENT)
+
+    def _delete(self, _request: Request, image_id: str) -> Answer:
+        self.images.remove(self._expect(image_id))
+        return Answer(HTTPStatus.NO_CONTENT)
+
+    def _expect(self, image_id: str) -> Json:
         for image in self.images:
             if image["id"] == image_id:
-                return Answer(body=dict(image))
+                return image
         raise Refusal(HTTPStatus.NOT_FOUND, f"Failed to find image {image_id}")

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BufferedIOBase
 from typing import Any, Protocol
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -213,21 +214,26 @@ class Server:
             def log_message(self, *_: Any) -> None: ...
 
             def _answer(self) -> None:
-                length = int(self.headers.get("Content-Length") or 0)
-                answer = serve(self.command, self.path, dict(self.headers), self.rfile.read(length))
+                answer = serve(self.command, self.path, dict(self.headers), self._content())
                 if answer is None:
                     self.close_connection = True
                     return
                 body = b"" if answer.body is None else _bytes(answer.body)
                 self.send_response(answer.status)
                 kind = "text/html" if isinstance(answer.body, str) else "application/json"
-                self.send_header("Content-Type", kind)
+                if body:
+                    self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(body)))
                 for name, value in answer.headers.items():
                     self.send_header(name, value)
                 self.end_headers()
                 if self.command != "HEAD":
                     self.wfile.write(body)
+
+            def _content(self) -> bytes:
+                if self.headers.get("Transfer-Encoding") == "chunked":
+                    return b"".join(_chunks(self.rfile))
+                return self.rfile.read(int(self.headers.get("Content-Length") or 0))
 
             def __getattr__(self, name: str) -> Any:
                 if name.startswith("do_"):
@@ -245,7 +251,8 @@ class Server:
             if parts.path.startswith(service.prefix):
                 path = parts.path.removeprefix(service.prefix)
                 query = parse_qs(parts.query, keep_blank_values=True)
-                content = json.loads(body) if body else None
+                is_json = "json" in headers.get("Content-Type", "json")
+                content = (json.loads(body) if is_json else body) if body else None
                 return self._faulty(
                     name, service, Request(method, service.prefix, path, query, headers, content)
                 )
@@ -277,6 +284,14 @@ class Server:
         return service.refused(Refusal(HTTPStatus.NOT_FOUND, "The resource could not be found."))
 
 
+def _chunks(file: BufferedIOBase) -> Iterator[bytes]:
+    """Yield the parts of a body of unknown length: RFC 9112, section 7.1."""
+    while size := int(file.readline(), 16):
+        yield file.read(size)
+        file.readline()
+    file.readline()
+
+
 def _bytes(body: Any) -> bytes:
     return body.encode() if isinstance(body, str) else json.dumps(body).encode()
 
@@ -285,7 +300,6 @@ class _Http(ThreadingHTTPServer):
     """Ends the connections that its clients keep, or their threads would stay."""
 
     daemon_threads = True
-    request_queue_size = 128  # with fewer, TCP lets who comes at the same time wait for a second
 
     def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
         self._connections: set[socket.socket] = set()

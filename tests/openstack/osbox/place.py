@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from dbaas.cloud.local import image
+from dbaas.cloud.rootfs import recipe
 
 NAMESPACE = "osbox"
 """Name of the network namespace."""
@@ -51,7 +51,7 @@ class Home:
         return self.run / "supervisord.sock"
 
 
-HOME = Home(Path(os.environ.get("DBAAS_OSBOX_DIR") or image.default_cache() / "osbox"))
+HOME = Home(Path(os.environ.get("DBAAS_OSBOX_DIR") or recipe.default_cache() / "osbox"))
 
 
 def state(*parts: str) -> Path:

@@ -1,4 +1,4 @@
-from dbaas.cloud.local import layer
+from dbaas.cloud.rootfs import layer
 
 
 def test_a_guest_gets_the_agent_and_nothing_of_the_control_plane() -> None:

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from dbaas.cloud.local import aptsources
-from dbaas.cloud.local.aptsources import Source
+from dbaas.cloud.rootfs import aptsources
+from dbaas.cloud.rootfs.aptsources import Source
 from dbaas.contract import errors
 
 DEB822 = """\
