@@ -6,6 +6,7 @@ lease runs out.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -31,10 +32,16 @@ def catalog_url(catalog_server: CatalogServer) -> str:
     return catalog_server.fresh()
 
 
+@contextmanager
+def _place(catalog_url: str, home: Path) -> Iterator[Place]:
+    with openstack_place.place(catalog_url, home) as made:
+        made.services.cinder.extends_attached = False
+        yield made
+
+
 @pytest.fixture
 def place(catalog_url: str, tmp_path: Path) -> Iterator[Place]:
-    with openstack_place.place(catalog_url, tmp_path) as made:
-        made.services.cinder.extends_attached = False
+    with _place(catalog_url, tmp_path) as made:
         yield made
 
 
@@ -71,11 +78,11 @@ def test_with_a_death_at_any_one_point_an_instance_lives_its_whole_life(
     catalog_url: str, tmp_path: Path
 ) -> None:
     reached: list[Point] = []
-    with openstack_place.place(catalog_url, tmp_path) as place:
-        place.services.cinder.extends_attached = False
+    with _place(catalog_url, tmp_path) as place:
         place.stage.reached = points.noting(reached)
         _live(place)
-        for point in reached:
+    for point in reached:
+        with _place(catalog_url, tmp_path) as place:
             place.stage.reached = reaper = Reaper(point)
             _live(place)
             assert reaper.met == [point]

@@ -315,7 +315,12 @@ def test_a_reach_that_is_no_network_is_refused(machines: Cloud) -> None:
     machines.networks.create_port(PortOrder("a"))
     with pytest.raises(errors.Invalid):
         machines.networks.set_reach("a", wrong)
-    for allowed in (("0.0.0.0/0", "10.0.0.0/8", "::/0", "10.1.2.3"), ("fd00::/8",), ()):
+    for allowed in (
+        ("10.0.0.0/8", "10.1.2.3/8", "10.0.0.0/8"),
+        ("0.0.0.0/0", "10.0.0.0/8", "::/0", "10.1.2.3"),
+        ("fd00::/8",),
+        (),
+    ):
         machines.networks.set_reach("a", Reach(allowed_cidrs=allowed))
 
 

@@ -26,6 +26,9 @@ from dbaas.contract import errors
 
 LOG = logging.getLogger(__name__)
 
+SERVICES, CONNECTIONS = 10, 64
+"""How many services are spoken to, and how many connections to each are kept for the next call."""
+
 _ANSWERED = (
     keystoneauth1.exceptions.HttpError,
     novaclient.exceptions.ClientException,
@@ -64,6 +67,9 @@ def session(conf: cfg.ConfigOpts) -> Session:
         conf, settings.GROUP, auth=auth, timeout=conf[settings.GROUP].request_timeout
     )
     made.session.hooks["response"].append(_expect_no_pause)
+    adapters: Iterable[Any] = made.session.adapters.values()
+    for adapter in adapters:
+        adapter.init_poolmanager(SERVICES, CONNECTIONS)
     return made
 
 

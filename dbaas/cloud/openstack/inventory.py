@@ -51,16 +51,21 @@ class Inventory:
 
     def names_of(self, ids: Collection[str]) -> dict[str, str]:
         """Return the names of the servers of these ids, as far as they are ours."""
-        return {raw.id: raw.name for raw in self._list(detailed=False) if raw.id in ids}
+        if len(ids) > 1:
+            return {raw.id: raw.name for raw in self._list(detailed=False) if raw.id in ids}
+        found = (self._get(server_id) for server_id in ids)
+        return {raw.id: raw.name for raw in found if raw is not None and self.tag in raw.tags}
 
     def is_gone(self, server_id: str) -> bool:
         """Return whether there is no server of this id, whoever made it."""
+        return self._get(server_id) is None
+
+    def _get(self, server_id: str) -> Any:
         try:
             with calling(NOVA):
-                self._reader.servers.get(server_id)
+                return self._reader.servers.get(server_id)
         except errors.NotFound:
-            return True
-        return False
+            return None
 
     def _list(self, *, detailed: bool = True, **search: Any) -> list[Any]:
         """Return what matches, by no more requests than there are pages.

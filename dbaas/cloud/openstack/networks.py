@@ -210,11 +210,7 @@ class NeutronNetworks:
             self._delete("floatingips", one["id"])
 
     def _rules(self, reach: Reach) -> Iterator[dict[str, Any]]:
-        for text in reach.allowed_cidrs or EVERYWHERE:
-            try:
-                network = ipaddress.ip_network(text, strict=False)
-            except ValueError as error:
-                raise errors.Invalid(f"{text!r} is not a network like 192.0.2.0/24") from error
+        for network in dict.fromkeys(map(_network, reach.allowed_cidrs or EVERYWHERE)):
             for port in self._settings.engine_ports:
                 yield {
                     "direction": "ingress",
@@ -252,6 +248,13 @@ class NeutronNetworks:
             answer = self._neutron.delete(f"/v2.0/{kind}/{object_id}", raise_exc=False)
             if answer.status_code != 404:
                 answer.raise_for_status()
+
+
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    try:
+        return ipaddress.ip_network(text, strict=False)
+    except ValueError as error:
+        raise errors.Invalid(f"{text!r} is not a network like 192.0.2.0/24") from error
 
 
 def _same(rule: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

@@ -300,6 +300,7 @@ class _Http(ThreadingHTTPServer):
     """Ends the connections that its clients keep, or their threads would stay."""
 
     daemon_threads = True
+    request_queue_size = 128  # with fewer, TCP lets who comes at the same time wait for a second
 
     def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
         self._connections: set[socket.socket] = set()
