@@ -6,6 +6,7 @@ Their servers have an empty disk: nothing here needs a guest, and an emulated on
 import inspect
 import secrets
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 from dbaas.cloud import drivers
 from dbaas.cloud.base import Cloud
 from dbaas.common import config
+from dbaas.contract import errors
 from dbaas.manage.stack import settings
 from tests.contract import hosts, test_cloud
 from tests.openstack.osbox import accounts, addresses
@@ -72,12 +74,18 @@ def cloud(ground: Ground, tmp_path: Path) -> Iterator[Cloud]:
     for name in made.compute.servers():
         made.compute.delete_server(name)
     hosts.wait(lambda: made.compute.servers() == {})
-    for name in made.volumes.volumes():
-        made.volumes.delete_volume(name)
-    hosts.wait(lambda: made.volumes.volumes() == {})
+    hosts.wait(lambda: _has_no_volume(made))
     for name in made.networks.ports():
         made.networks.delete_port(name)
     assert made.networks.ports() == {}
+
+
+def _has_no_volume(cloud: Cloud) -> bool:
+    left = cloud.volumes.volumes()
+    for name in left:
+        with suppress(errors.Busy):
+            cloud.volumes.delete_volume(name)
+    return not left
 
 
 @pytest.fixture

@@ -1,11 +1,13 @@
 """Installs Debian's packages, and keeps the daemons in them from running outside the box."""
 
 import os
+import platform
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from dbaas.contract import errors
 from dbaas.host import commands, files
 from tests.openstack.osbox import place
 
@@ -23,6 +25,8 @@ WANTED = (
     *("zstd", "iproute2", "util-linux", "procps"),
 )
 
+RELEASE = "bookworm"
+
 POLICY = Path("/usr/sbin/policy-rc.d")
 """While this refuses, no package starts its daemon (Debian policy 9.3.3.1)."""
 
@@ -32,7 +36,9 @@ _UNITS = (".service", ".socket", ".timer")
 
 
 def install() -> int:
-    """Install what is missing; return how many packages were."""
+    """Install what is missing; return how many packages were. Raise `Unsupported` elsewhere."""
+    if platform.freedesktop_os_release().get("VERSION_CODENAME") != RELEASE:
+        raise errors.Unsupported(f"the box is made of the packages of Debian 12, {RELEASE}")
     before = installed()
     missing = [name for name in WANTED if name not in before]
     if missing:

@@ -1,13 +1,11 @@
 """Where the box keeps everything, and the environment of its programs."""
 
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from dbaas.cloud.rootfs import recipe
-
-NAMESPACE = "osbox"
-"""Name of the network namespace."""
 
 CHECKOUT = Path(__file__).parents[3]
 
@@ -51,7 +49,11 @@ class Home:
         return self.run / "supervisord.sock"
 
 
-HOME = Home(Path(os.environ.get("DBAAS_OSBOX_DIR") or recipe.default_cache() / "osbox"))
+_CHOSEN = os.environ.get("DBAAS_OSBOX_DIR", "")
+HOME = Home(Path(_CHOSEN).resolve() if _CHOSEN else recipe.default_cache() / "osbox")
+
+NAMESPACE = f"osbox-{hashlib.sha256(bytes(HOME.directory)).hexdigest()[:6]}" if _CHOSEN else "osbox"
+"""Name of the network namespace: boxes in directories of their own can be up at the same time."""
 
 
 def state(*parts: str) -> Path:
