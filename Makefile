@@ -42,7 +42,7 @@ test: setup lint types sample ## check and test everything but what needs OpenSt
 	@$(BIN)/pytest --timeout=$(PATIENCE) --ignore=$(OPENAPI) $(wildcard $(TESTS))
 	@$(BIN)/pytest --timeout=$(PATIENCE) $(OPENAPI)
 
-test-openstack: setup ## prove it on a small OpenStack of its own (a root user's Debian 12 has that)
+test-openstack: setup ## prove it on the OpenStack that OS_* variables name, or on a box of its own
 	@$(BIN)/pytest --timeout=$(PATIENCE_OPENSTACK) tests/openstack
 
 lint: setup ## check style and the direction of imports

@@ -7,15 +7,14 @@ from collections.abc import Iterator
 import pytest
 
 from tests.functional import place
-from tests.openstack import deployment as deployments
-from tests.openstack.deployment import ALPHA, Deployment
+from tests.openstack import cloud
 from tests.openstack.osbox import namespaces
 
 
 @pytest.fixture(scope="session")
 def box() -> Iterator[None]:
-    """A box that is up: the one that is, or a new cloud, which is taken down afterwards."""
-    if namespaces.first_process() is not None:
+    """The cloud that is named, or a box: the one that is up, or a new one until the tests end."""
+    if cloud.IS_NAMED or namespaces.first_process() is not None:
         yield
         return
     osbox("install")
@@ -26,26 +25,12 @@ def box() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def on_the_box(box: None) -> Iterator[None]:
-    """The main thread is on the box's network."""
+    """The main thread is on the cloud's network, which of a named one it is already."""
+    if cloud.IS_NAMED:
+        yield
+        return
     with place.inside(namespaces.NETWORK):
         yield
-
-
-@pytest.fixture(scope="session")
-def deployment(on_the_box: None) -> Iterator[Deployment]:
-    """Our services; what tests that failed have left is deleted in the end."""
-    with deployments.running() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def second_address(on_the_box: None) -> Iterator[str]:
-    """One more address of ours on the first tenant's network, from which he may connect."""
-    address = f"{ALPHA.prefix}.250"
-    where = [f"{address}/24", "dev", ALPHA.interface]
-    subprocess.run(["ip", "address", "add", *where], check=True)
-    yield address
-    subprocess.run(["ip", "address", "delete", *where], check=True)
 
 
 def osbox(*words: str) -> None:

@@ -18,7 +18,8 @@ from dbaas.common import config
 from dbaas.contract import errors
 from dbaas.manage.stack import settings
 from tests.contract import hosts, test_cloud
-from tests.openstack.osbox import accounts, addresses
+from tests.openstack import cloud as clouds
+from tests.openstack.osbox import accounts
 from tests.openstack.osbox.accounts import DBAAS
 from tests.openstack.osbox.rest import Rest
 
@@ -36,7 +37,7 @@ class Ground:
 
 @pytest.fixture(scope="module")
 def ground(on_the_box: None) -> Iterator[Ground]:
-    ours = Rest(DBAAS)
+    ours = clouds.requests_of(DBAAS)
     image, network = _make_image(ours), _make_network(ours)
     yield Ground(network)
     ours.ask("DELETE", "network", f"/v2.0/networks/{network}")
@@ -99,7 +100,7 @@ def _provider(ground: Ground, home: Path) -> Cloud:
         "openstack": {
             "deployment": f"contract-{secrets.token_hex(4)}",
             "auth_type": "password",
-            "auth_url": addresses.login_url(),
+            "auth_url": clouds.login_url(),
             "username": DBAAS.name,
             "password": DBAAS.password,
             "user_domain_name": accounts.DOMAIN,

@@ -22,9 +22,9 @@ class Rest:
     Every method raises keystoneauth's exceptions.
     """
 
-    def __init__(self, user: User) -> None:
+    def __init__(self, user: User, login_url: str = addresses.login_url()) -> None:
         login = v3.Password(
-            auth_url=addresses.login_url(),
+            auth_url=login_url,
             username=user.name,
             password=user.password,
             user_domain_name=accounts.DOMAIN,
