@@ -18,9 +18,11 @@ def box() -> Iterator[None]:
         yield
         return
     osbox("install")
-    osbox("reset")
-    yield
-    osbox("down")
+    try:
+        osbox("reset")
+        yield
+    finally:
+        osbox("down")
 
 
 @pytest.fixture(scope="session")
