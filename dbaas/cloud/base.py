@@ -28,6 +28,15 @@ class ServerState(StrEnum):
     UNKNOWN = "UNKNOWN"
 
 
+class Locality(StrEnum):
+    """How the servers of a group are to each other; the soft ones as far as there is room."""
+
+    TOGETHER = "affinity"
+    APART = "anti-affinity"
+    RATHER_TOGETHER = "soft-affinity"
+    RATHER_APART = "soft-anti-affinity"
+
+
 class VolumeState(StrEnum):
     CREATING = "CREATING"
     AVAILABLE = "AVAILABLE"
@@ -152,6 +161,8 @@ class ServerOrder:
     availability_zone: str = ""
     hostname: str = ""
     image_tags: tuple[str, ...] = ()
+    group: str = ""
+    """Name of the group that it belongs to, if any."""
 
 
 class Compute(Protocol):
@@ -162,6 +173,15 @@ class Compute(Protocol):
 
     def find_image(self, image: str, tags: Collection[str]) -> str:
         """Return what a server of this image is made of; raise `NotFound`, or `Invalid`."""
+
+    def make_group(self, name: str, locality: Locality) -> None:
+        """Have a group of this name, to which servers are added when they are created.
+
+        One that is there stays. `Unsupported` where servers cannot be to each other like that.
+        """
+
+    def delete_group(self, name: str) -> None:
+        """Forget the group; its servers stay where they are."""
 
     def find_server(self, name: str) -> Server | None: ...
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dbaas.cloud.base import Cloud, PortOrder, ServerState, VolumeOrder, VolumeState
+from dbaas.cloud.base import Cloud, Locality, PortOrder, ServerState, VolumeOrder, VolumeState
 from dbaas.contract import errors
 from dbaas.contract.requests import Reach
 from tests.contract import hosts
@@ -194,6 +194,20 @@ def test_a_zone_that_is_not_there_is_refused(cloud: Cloud) -> None:
     with pytest.raises(errors.Invalid):
         cloud.compute.create_server(replace(hosts.order("a"), availability_zone="elsewhere"))
     assert cloud.compute.find_server("a") is None
+
+
+def test_servers_may_be_in_a_group(cloud: Cloud) -> None:
+    for _ in range(2):
+        cloud.compute.make_group("g", Locality.RATHER_TOGETHER)
+    cloud.networks.create_port(PortOrder("a"))
+    cloud.volumes.create_volume(VolumeOrder("a", 1))
+    hosts.wait(lambda: hosts.volume_state(cloud, "a") is VolumeState.AVAILABLE)
+    cloud.compute.create_server(replace(hosts.order("a"), group="g"))
+    hosts.until(cloud, "a", ServerState.ACTIVE)
+    for _ in range(2):
+        cloud.compute.delete_group("g")
+    hosts.until(cloud, "a", ServerState.ACTIVE)
+    hosts.destroy(cloud, "a")
 
 
 def test_what_is_not_there_cannot_be_started_or_grown(cloud: Cloud) -> None:

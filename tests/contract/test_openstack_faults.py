@@ -1,14 +1,14 @@
 """An OpenStack whose services fail: what was asked for ends as without that, or is explained."""
 
-import dataclasses
 import email.utils
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from dbaas.cloud.base import PortOrder, ServerState, VolumeOrder, VolumeState
+from dbaas.cloud.base import Locality, PortOrder, ServerState, VolumeOrder, VolumeState
 from dbaas.contract import errors
 from dbaas.taskmanager.flows import FLOWS
 from tests.catalog_server import CatalogServer
@@ -126,12 +126,12 @@ def test_a_volume_that_is_never_made_is_given_up_and_explained(
         place.services.world.stuck = "-vol1"
         create = FLOWS["create_instance"]
         hasty = [
-            dataclasses.replace(step, deadline=0.5) if step.name == "make_volume" else step
+            replace(step, deadline=0.5) if step.name == "make_volume" else step
             for step in create.steps
         ]
         place.stage.flows = {
             **FLOWS,
-            create.kind: dataclasses.replace(create, steps=tuple(hasty)),
+            create.kind: replace(create, steps=tuple(hasty)),
         }
         instance = place.create()
         assert "'make volume' did not finish" in place.fault(instance)
@@ -155,6 +155,25 @@ def test_lists_are_read_to_their_end(place: Place) -> None:
     assert set(place.cloud.volumes.volumes()) == set(names)
     assert set(place.cloud.compute.servers()) == set(names)
     hosts.wait(lambda: {one.server for one in place.cloud.volumes.volumes().values()} == set(names))
+
+
+def test_the_servers_of_a_group_are_told_so_to_nova_however_many_groups_there_are(
+    place: Place,
+) -> None:
+    for number in range(place.services.world.page + 1):
+        place.cloud.compute.make_group(f"g{number}", Locality.APART)
+    place.services.meet(lost("compute", "POST", "/os-server-groups$"))
+    with pytest.raises(errors.Unavailable):
+        place.cloud.compute.make_group("g", Locality.APART)
+    place.cloud.compute.make_group("g", Locality.APART)
+    place.cloud.networks.create_port(PortOrder("a"))
+    order = replace(hosts.order("a"), group="g", volumes=())
+    made = place.cloud.compute.create_server(order)
+    (group,) = [one for one in place.services.nova.groups.values() if one["name"] == "g"]
+    assert (group["policy"], group["members"]) == ("anti-affinity", [made.id])
+    place.cloud.compute.delete_group("g")
+    with pytest.raises(errors.NotFound):
+        place.cloud.compute.create_server(replace(order, name="b"))
 
 
 def test_two_servers_of_one_name_are_one_and_go_together(place: Place) -> None:

@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 
 from dbaas.cloud.base import (
     Flavor,
+    Locality,
     Port,
     PortOrder,
     Server,
@@ -160,6 +161,7 @@ class FakeCompute:
         networks: "FakeNetworks",
     ) -> None:
         self.machines: dict[str, Machine] = {}
+        self.groups: dict[str, Locality] = {}
         self._world = world
         self._flavors = sorted(flavors, key=lambda flavor: flavor.id)
         self._volumes = volumes
@@ -172,6 +174,14 @@ class FakeCompute:
     def find_image(self, image: str, tags: Collection[str]) -> str:
         with self._world.call("find_image", image):
             return image or "the only one"
+
+    def make_group(self, name: str, locality: Locality) -> None:
+        with self._world.call("make_group", name):
+            self.groups.setdefault(name, locality)
+
+    def delete_group(self, name: str) -> None:
+        with self._world.call("delete_group", name):
+            self.groups.pop(name, None)
 
     def find_server(self, name: str) -> Server | None:
         with self._world.call("find_server", name):
@@ -200,6 +210,8 @@ class FakeCompute:
             if order.flavor not in [flavor.id for flavor in self._flavors]:
                 raise errors.NotFound(f"there is no flavor {order.flavor}")
             _expect_zone(order.availability_zone)
+            if order.group and order.group not in self.groups:
+                raise errors.NotFound(f"there is no group {order.group}")
             if missing := set(order.ports) - set(self._networks.plugs):
                 raise errors.NotFound(f"there is no port {min(missing)}")
             if missing := set(order.volumes) - set(self._volumes.disks):

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from dbaas.cloud.base import Flavor, Networks, Server, ServerOrder, ServerState, Volumes
+from dbaas.cloud.base import Flavor, Locality, Networks, Server, ServerOrder, ServerState, Volumes
 from dbaas.cloud.local.records import Records
 from dbaas.cloud.local.settings import expect_zone
 from dbaas.contract import errors
@@ -103,6 +103,14 @@ class HostCompute:
 
     def find_image(self, image: str, tags: Collection[str]) -> str:  # noqa: ARG002 # there is one
         return self._body.image()
+
+    def make_group(self, name: str, locality: Locality) -> None:
+        """Every server is on this host, whatever its group."""
+        if locality is Locality.APART:
+            raise errors.Unsupported(f"the servers of {name} cannot be apart: there is one host")
+
+    def delete_group(self, name: str) -> None:
+        """There is nothing of it."""
 
     def find_server(self, name: str) -> Server | None:
         return self.servers([name]).get(name)

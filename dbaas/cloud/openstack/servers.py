@@ -11,9 +11,10 @@ from typing import Any
 
 import novaclient.exceptions
 
-from dbaas.cloud.base import Flavor, Server, ServerOrder, ServerState
+from dbaas.cloud.base import Flavor, Locality, Server, ServerOrder, ServerState
 from dbaas.cloud.openstack.batches import Batches
 from dbaas.cloud.openstack.calls import calling
+from dbaas.cloud.openstack.groups import Groups
 from dbaas.cloud.openstack.images import Images
 from dbaas.cloud.openstack.inventory import NOVA, Inventory
 from dbaas.cloud.openstack.networks import NeutronNetworks
@@ -54,6 +55,7 @@ class NovaCompute:
         self._networks = networks
         self._inventory = inventory
         self._nova = inventory.nova
+        self._groups = Groups(inventory.nova)
         self._batches = Batches(self.servers)
 
     def flavors(self) -> list[Flavor]:
@@ -63,6 +65,12 @@ class NovaCompute:
 
     def find_image(self, image: str, tags: Collection[str]) -> str:
         return self._images.find(image, tags)
+
+    def make_group(self, name: str, locality: Locality) -> None:
+        self._groups.make(name, locality)
+
+    def delete_group(self, name: str) -> None:
+        self._groups.delete(name)
 
     def find_server(self, name: str) -> Server | None:
         return self._batches.find(name)
@@ -78,6 +86,7 @@ class NovaCompute:
         nics = [{"port-id": self._networks.id_of(name)} for name in order.ports]
         disks = [_disk(self._volumes.id_of(name)) for name in order.volumes]
         image = self._images.find(order.image, order.image_tags)
+        hints = {"group": self._groups.id_of(order.group)} if order.group else None
         with calling(NOVA):
             made = self._nova.servers.create(
                 order.name,
@@ -90,6 +99,7 @@ class NovaCompute:
                 availability_zone=order.availability_zone or None,
                 key_name=self._settings.key_name or None,
                 tags=[self._inventory.tag],
+                scheduler_hints=hints,
             )
             return Server(order.name, made.id, ServerState.BUILD, flavor.id)
 
