@@ -20,7 +20,7 @@ from tests.functional.writer import Writer
 
 STEPS = (
     "write_credentials", "make_bus_objects", "make_ports", "make_volume", "issue_certificate",
-    "boot_server", "introduce", "retire_first_contact", "prepare_database",
+    "boot_server", "introduce", "note_introduction", "retire_first_contact", "prepare_database",
     "show_instance_active",
 )  # fmt: skip
 

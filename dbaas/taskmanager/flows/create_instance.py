@@ -145,6 +145,7 @@ CREATE_INSTANCE = Flow(
         Step(issue_certificate),
         Step(boot_server, undo=cloud.delete_server),
         Step(bus.introduce),
+        Step(bus.note_introduction),
         Step(bus.retire_first_contact),
         Step(prepare_database),
         Step(show_instance_active),

@@ -30,6 +30,7 @@ ROTATE_KEYS = Flow(
         Step(bus.renew_credentials, pivot=True),
         Step(bus.make_bus_objects),
         Step(bus.introduce),
+        Step(bus.note_introduction),
         Step(bus.retire_first_contact),
     ),
     moves_instance=False,

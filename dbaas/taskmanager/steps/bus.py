@@ -63,12 +63,10 @@ def renew_credentials(op: OfInstance, tools: Toolbox) -> None:
 
 
 def _successor(was: GuestIdentity) -> GuestIdentity:
-    """A guest has two names for the broker, by turns, since both are needed for a moment."""
-    names = (f"g-{was.instance_id}", f"f-{was.instance_id}")
     return GuestIdentity(
         instance_id=was.instance_id,
         state=guests.NEW,
-        user=names[was.user == names[0]],
+        user=_other_name(was.instance_id, was.user),
         password=Secret(secrets.token_hex(32)),
         key_id=f"k{int(was.key_id[1:]) + 1}",
         command_key=envelope.new_key(),
@@ -78,6 +76,16 @@ def _successor(was: GuestIdentity) -> GuestIdentity:
         contact_key=was.command_key,
         contact_key_id=was.key_id,
     )
+
+
+def _names(instance_id: str) -> tuple[str, str]:
+    """A guest has two names for the broker, by turns, since both are needed for a moment."""
+    return f"g-{instance_id}", f"f-{instance_id}"
+
+
+def _other_name(instance_id: str, user: str) -> str:
+    one, other = _names(instance_id)
+    return other if user == one else one
 
 
 def forget_credentials(op: OfInstance, tools: Toolbox) -> None:
@@ -105,7 +113,6 @@ def remove_bus_objects(op: OfInstance, tools: Toolbox) -> None:
     # First, so that nobody makes again what the broker lacks. It needs no fence: there is no way
     # back from it, and whoever removes a guest's objects removes the guest.
     services.catalog.run(lambda unit: guests.gone(unit, op.instance_id))
-    users = (f"g-{op.instance_id}", f"f-{op.instance_id}")
 
     def find(_name: str) -> _BusObjects | None:
         return None
@@ -114,7 +121,7 @@ def remove_bus_objects(op: OfInstance, tools: Toolbox) -> None:
         op.instance_id,
         LedgerKind.BUS,
         find,
-        lambda _name: broker.remove_guest(op.instance_id, users),
+        lambda _name: broker.remove_guest(op.instance_id, _names(op.instance_id)),
         settle=0.0,
     )
 
@@ -156,12 +163,20 @@ def introduce(op: OfInstance, tools: Toolbox) -> None:
     )
 
 
-def retire_first_contact(op: OfInstance, tools: Toolbox) -> None:
-    """Make worthless what the server was booted with, or who the guest was before."""
-    broker, former = _services(tools).broker, guest_identity(op.instance_id, tools).contact_user
-    if former is not None:
-        tools.effect(lambda: broker.remove_user(former))
+def note_introduction(op: OfInstance, tools: Toolbox) -> None:
+    """Forget what the server was booted with, or who the guest was before.
+
+    It is written before the broker is told: who rebuilds the bus by the catalog makes nothing again
+    that is removed then.
+    """
     tools.write(lambda unit: guests.introduced(unit, op.instance_id))
+
+
+def retire_first_contact(op: OfInstance, tools: Toolbox) -> None:
+    """Make that worthless."""
+    broker, user = _services(tools).broker, guest_identity(op.instance_id, tools).user
+    former = _other_name(op.instance_id, user)
+    tools.effect(lambda: broker.remove_user(former))
 
 
 def guest_identity(instance_id: str, tools: Toolbox) -> GuestIdentity:
