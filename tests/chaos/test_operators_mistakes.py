@@ -4,7 +4,6 @@ What is missing is made again where it can be; else the audit names it and says 
 see it, and a delete succeeds. What was made by hand is told and never touched.
 """
 
-import itertools
 import re
 import subprocess
 import sys
@@ -20,7 +19,6 @@ import pytest
 
 from dbaas.cloud.base import VolumeOrder
 from dbaas.conductor import rebuilding
-from dbaas.contract import errors
 from dbaas.contract.operations import LedgerKind, State, object_name
 from dbaas.contract.secret import Secret
 from dbaas.manage import audit
@@ -33,8 +31,6 @@ from tests.chaos.ground import Ground, create_many
 from tests.chaos.test_guest_faults import assert_explained, end_of, wait_for_ends
 from tests.functional.guest import Guest
 from tests.outcomes import Part, Tell
-
-TRIES = 5
 
 
 @dataclass(frozen=True)
@@ -76,15 +72,8 @@ def remove_port(guest: Guest) -> None:
 
 
 def remove_user(guest: Guest) -> None:
-    """RabbitMQ answers 500 when connections that it lists close meanwhile: the operator insists."""
     with management(guest) as there:
-        for tries in itertools.count(1):
-            try:
-                there.remove_user(f"g-{guest.instance_id}")
-            except errors.Unavailable:
-                assert tries < TRIES
-            else:
-                return
+        there.remove_user(f"g-{guest.instance_id}")
 
 
 def remove_queue(guest: Guest) -> None:
