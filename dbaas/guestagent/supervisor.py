@@ -69,6 +69,8 @@ class Supervisor:
         self._changing = threading.Lock()
         self._phase: ServiceStatus | None = None
         self._changes = 0
+        self._saying = threading.Lock()
+        """Between who says how the server is and who changes it."""
         self._starting = False
         """It was begun, or is to be, and has not answered since."""
         self._running = False
@@ -127,16 +129,18 @@ class Supervisor:
     def changing(self, phase: ServiceStatus) -> Iterator[None]:
         """Have the server to oneself, to start and stop it; it is said to be in `phase`."""
         with self._changing:
-            self._phase = phase
-            self._changes += 1
-            self._nudge()
+            self._change(phase)
             try:
                 yield
             finally:
-                self._phase = None
                 self._forgive()
-                self._changes += 1
-                self._nudge()
+                self._change(None)
+
+    def _change(self, phase: ServiceStatus | None) -> None:
+        with self._saying:
+            self._phase = phase
+            self._changes += 1
+        self._nudge()
 
     def keep(self, name: str, version: str, engine: Engine) -> None:
         """Let this engine run from now on, whatever happens to it, to the agent or to the guest."""
@@ -175,17 +179,32 @@ class Supervisor:
         next_beat = 0.0
         while not self._stopping:
             asked, self._asked = self._asked, False
+            changes = self._changes
             health = self._latest = self._look()
             now = time.monotonic()
             if asked or health.service is not reported or now >= next_beat:
+                if not self._said(health, changes):
+                    if asked:
+                        self._asked = True
+                    continue
                 if health.service is not reported:
                     LOG.info("the database server is %s", health.service)
                 reported = health.service
                 next_beat = now + self._pace.heartbeat * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311
-                self._report(health)
             self._tend()
             settled = health.service in SETTLED or self._next_start is None
             self._rest(next_beat - now if settled else self._pace.unsettled)
+
+    def _said(self, health: Health, changes: int) -> bool:
+        """Say it, unless anything was changed since then: who changed it may have said it already.
+
+        What is said later counts, and this would be older.
+        """
+        with self._saying:
+            if self._changes != changes:
+                return False
+            self._report(health)
+            return True
 
     def _look(self) -> Health:
         try:
