@@ -432,6 +432,29 @@ def test_a_rebuild_and_a_deletion_do_not_fight(place: Place) -> None:
     assert not any(guest.instance in name for name in place.broker.objects())
 
 
+def test_a_rebuild_and_the_end_of_first_contact_do_not_fight(place: Place) -> None:
+    guest = place.add_guest(guests.NEW)
+    contact = f"f-{guest.instance}"
+    identity = dataclasses.replace(
+        guest.identity, contact_user=contact, contact_password=Secret("first")
+    )
+    place.catalog.run(lambda unit: guests.add(unit, place.sealer, identity))
+
+    class Interrupted(Broker):
+        def add_user(self, instance: str, user: str, password: Secret) -> None:
+            if user == contact:
+                place.catalog.run(lambda unit: guests.introduced(unit, instance))
+                self.remove_user(contact)
+            super().add_user(instance, user, password)
+
+    broker = Interrupted(place.bus.management_url)
+    rebuild(place.catalog, place.sealer, broker)
+    broker.close()
+    there = place.broker.objects()
+    assert f"user {contact}" not in there
+    assert f"user {guest.identity.user}" in there
+
+
 def test_a_user_that_was_removed_by_hand_is_made_again(place: Place) -> None:
     guest = place.add_guest()
     stop = threading.Event()
@@ -538,6 +561,14 @@ def _process(configuration: Path) -> "subprocess.Popen[bytes]":
     )
 
 
+def _wait_until_they_listen(place: Place, conductors: int) -> None:
+    """Return when there are so many: one that starts just ends when it is told to stop."""
+    one_more = EventConsumer(place.bus.url)
+    one_more.connect()
+    eventually(lambda: one_more.consumers() == conductors + 1, 30)
+    one_more.close()
+
+
 def test_a_killed_conductor_loses_nothing(place: Place, configuration: Path) -> None:
     guest = place.add_guest()
     commands = [place.add_command(guest) for _ in range(30)]
@@ -564,6 +595,7 @@ def test_two_conductors_share_the_work_and_stop_when_told(
     guest = place.add_guest()
     processes = [_process(configuration) for _ in range(2)]
     try:
+        _wait_until_they_listen(place, len(processes))
         for _ in range(20):
             last = guest.beat()
         eventually(lambda: place.seq(guest) == last)
