@@ -276,7 +276,8 @@ class Networks(Protocol):
     def set_reach(self, name: str, reach: Reach) -> None:
         """Let the port be reached from there only; open connections stay.
 
-        It holds when this returns. `NotFound` for no such port, `Invalid` for what is no network.
+        It holds when this returns, or as soon as the hosts of the cloud have heard of it, which is
+        seconds later. `NotFound` for no such port, `Invalid` for what is no network.
         """
 
     def delete_port(self, name: str) -> None: ...

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from dbaas.catalog import instances
+from dbaas.catalog import guests, instances
 from dbaas.cloud.base import Server, ServerState
 from dbaas.contract import errors
-from dbaas.contract.messages import Memory
+from dbaas.contract.messages import Health, Memory
 from dbaas.contract.operations import LedgerKind, Operation
 from dbaas.contract.requests import ResizeFlavor
 from dbaas.contract.states import Event
@@ -18,6 +18,8 @@ from dbaas.taskmanager.toolbox import Toolbox
 class Resize:
     instance_id: str
     request: ResizeFlavor
+    health: Health | None = None
+    """Of the database server with its new memory: the cloud may have started it again."""
 
 
 def begin(op: Operation, request: ResizeFlavor) -> Resize:
@@ -54,7 +56,7 @@ def return_to_old_flavor(op: Resize, tools: Toolbox) -> None:
 
 
 def use_new_memory(op: Resize, tools: Toolbox) -> None:
-    tools.guest(op.instance_id).use_memory(Memory(op.request.new_ram_mib))
+    op.health = tools.guest(op.instance_id).use_memory(Memory(op.request.new_ram_mib))
 
 
 def use_old_memory(op: Resize, tools: Toolbox) -> None:
@@ -70,7 +72,9 @@ def confirm_resize(op: Resize, tools: Toolbox) -> None:
 
 
 def record_flavor(op: Resize, tools: Toolbox) -> None:
-    new = op.request
+    new, health = op.request, op.health
+    if health is not None:
+        tools.write(lambda unit: guests.reported(unit, op.instance_id, health))
     tools.write(
         lambda unit: instances.settle_flavor(unit, op.instance_id, new.new_flavor, new.new_ram_mib)
     )

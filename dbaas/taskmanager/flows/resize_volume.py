@@ -5,10 +5,10 @@ Where it cannot, the server is stopped for as long as its volume is taken from i
 
 from dataclasses import dataclass
 
-from dbaas.catalog import instances
+from dbaas.catalog import guests, instances
 from dbaas.cloud.base import Volume, VolumeState
 from dbaas.contract import errors
-from dbaas.contract.messages import VolumeGrowth
+from dbaas.contract.messages import Health, VolumeGrowth
 from dbaas.contract.operations import LedgerKind, Operation
 from dbaas.contract.requests import ResizeVolume
 from dbaas.contract.states import Event
@@ -31,6 +31,8 @@ class Growth:
     new_gib: int
     offline: bool = False
     """Whether it turned out that the volume cannot grow while it is in use."""
+    health: Health | None = None
+    """Of the database server, where it was started again."""
 
 
 def begin(op: Operation, request: ResizeVolume) -> Growth:
@@ -61,7 +63,7 @@ def release_volume(op: Growth, tools: Toolbox) -> None:
 
 def take_volume(op: Growth, tools: Toolbox) -> None:
     if op.offline:
-        tools.guest(op.instance_id).take_volume()
+        op.health = tools.guest(op.instance_id).take_volume()
 
 
 def detach_volume(op: Growth, tools: Toolbox) -> None:
@@ -92,6 +94,9 @@ def grow_file_system(op: Growth, tools: Toolbox) -> None:
 
 
 def record_size(op: Growth, tools: Toolbox) -> None:
+    health = op.health
+    if health is not None:
+        tools.write(lambda unit: guests.reported(unit, op.instance_id, health))
     tools.write(lambda unit: instances.settle_volume(unit, op.instance_id, op.new_gib))
     tools.write(lambda unit: instances.happened(unit, op.instance_id, Event.RESIZED))
 
