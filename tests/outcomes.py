@@ -36,6 +36,7 @@ class Part(StrEnum):
     SCHEDULES = "Random schedules"
     HOSTILE = "A hostile guest"
     QUOTA = "Quota"
+    CLOUD = "On a real OpenStack"
 
 
 @dataclass(frozen=True)

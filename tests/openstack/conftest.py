@@ -8,6 +8,8 @@ import pytest
 
 from tests.functional import place
 from tests.openstack import cloud
+from tests.openstack import deployment as deployments
+from tests.openstack.deployment import ALPHA, Deployment
 from tests.openstack.osbox import namespaces
 
 
@@ -33,6 +35,23 @@ def on_the_box(box: None) -> Iterator[None]:
         return
     with place.inside(namespaces.NETWORK):
         yield
+
+
+@pytest.fixture(scope="session")
+def deployment(on_the_box: None) -> Iterator[Deployment]:
+    """Our services; what tests that failed have left is deleted in the end."""
+    with deployments.running() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def second_address(on_the_box: None) -> Iterator[str]:
+    """One more address of ours on the first tenant's network, from which he may connect."""
+    address = f"{ALPHA.prefix}.250"
+    where = [f"{address}/24", "dev", ALPHA.interface]
+    subprocess.run(["ip", "address", "add", *where], check=True)
+    yield address
+    subprocess.run(["ip", "address", "delete", *where], check=True)
 
 
 def osbox(*words: str) -> None:

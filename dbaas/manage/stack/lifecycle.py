@@ -81,9 +81,7 @@ def up(
         ours = plan.with_counts(ours, counts or {})
         if not running:
             _end_orphans(ours)
-            ours = plan.avoid_taken_ports(ours)
-            measured = _copies(ours, [name for name in SERVICES if name != API])
-            ours = plan.with_ports(ours, measured, _copies(ours, [API]))
+            ours = with_all_ports(plan.avoid_taken_ports(ours))
         known = credentials.ensure(ours)
         ours.logs.mkdir(exist_ok=True)
         broker.configure(ours, known)
@@ -93,8 +91,8 @@ def up(
         cloud = guests.provider(ours)
         cloud.ensure_network()  # before the broker, which listens on its address
         if not running:
-            supervisor.configure(ours, _programs(ours))
-            supervisor.start(ours, _environment(ours))
+            supervisor.configure(ours, all_programs(ours))
+            supervisor.start(ours, environment(ours))
         _start(ours, known, cloud, names, say)
     return ours
 
@@ -292,7 +290,14 @@ def _alone(directory: Path) -> Iterator[None]:
         yield
 
 
-def _programs(ours: Plan) -> list[Program]:
+def with_all_ports(ours: Plan) -> Plan:
+    """Return the plan with a port for each program that needs one of its own."""
+    measured = _copies(ours, [name for name in SERVICES if name != API])
+    return plan.with_ports(ours, measured, _copies(ours, [API]))
+
+
+def all_programs(ours: Plan) -> list[Program]:
+    """Return all that the supervisor is to know; none of it starts by itself."""
     return [
         *broker.programs(ours),
         catalog.program(ours),
@@ -316,7 +321,7 @@ def _script(name: str) -> str:
     return str(Path(sys.executable).parent / name)
 
 
-def _environment(ours: Plan) -> dict[str, str]:
+def environment(ours: Plan) -> dict[str, str]:
     """Return what every program sees; `DBAAS_...` is passed on: tests ask for kill points by it."""
     kept = {name: value for name, value in os.environ.items() if name.startswith("DBAAS_")}
     return {
