@@ -57,7 +57,7 @@ def make() -> None:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            env=place.environment(),
+            env=place.environment() | {place.VARIABLE: str(HOME.directory)},
             cwd=place.CHECKOUT,
             check=True,
         )

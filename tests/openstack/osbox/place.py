@@ -7,6 +7,9 @@ from pathlib import Path
 
 from dbaas.cloud.rootfs import recipe
 
+VARIABLE = "DBAAS_OSBOX_DIR"
+"""Environment variable: the directory of the box, if not the host's cache."""
+
 CHECKOUT = Path(__file__).parents[3]
 
 
@@ -49,10 +52,12 @@ class Home:
         return self.run / "supervisord.sock"
 
 
-_CHOSEN = os.environ.get("DBAAS_OSBOX_DIR", "")
+_CHOSEN = os.environ.get(VARIABLE, "")
+_USUAL = recipe.default_cache({}) / "osbox"
 HOME = Home(Path(_CHOSEN).resolve() if _CHOSEN else recipe.default_cache() / "osbox")
 
-NAMESPACE = f"osbox-{hashlib.sha256(bytes(HOME.directory)).hexdigest()[:6]}" if _CHOSEN else "osbox"
+_NUMBER = hashlib.sha256(bytes(HOME.directory)).hexdigest()[:6]
+NAMESPACE = "osbox" if HOME.directory == _USUAL else f"osbox-{_NUMBER}"
 """Name of the network namespace: boxes in directories of their own can be up at the same time."""
 
 
