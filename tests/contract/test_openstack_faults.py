@@ -111,6 +111,18 @@ def test_a_service_that_forbids_is_not_asked_again(place: Place) -> None:
     assert place.left() == []
 
 
+def test_what_cannot_be_deleted_yet_is_busy(place: Place) -> None:
+    place.cloud.networks.create_port(PortOrder("a"))
+    place.services.meet(refused("network", "DELETE", "/security-groups/", 409))
+    with pytest.raises(errors.Busy):
+        place.cloud.networks.delete_port("a")
+    left = place.cloud.networks.find_port("a")
+    assert left is not None
+    assert left.interrupted
+    place.cloud.networks.delete_port("a")
+    assert place.left() == []
+
+
 def test_a_server_whose_port_another_one_has_is_given_up_and_explained(place: Place) -> None:
     place.services.meet(refused("compute", "POST", "/servers$", 409))
     instance = place.create()

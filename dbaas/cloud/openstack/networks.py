@@ -73,7 +73,7 @@ class NeutronNetworks:
         which: dict[str, Any] = {"name": named} if named else {}
         groups = self._list("security-groups", description=self._mark, **which)
         ports = self._list("ports", description=self._mark, **which)
-        public = self._floating(named) if self._settings.public_network else {}
+        public = dict(self._floating(named)) if self._settings.public_network else {}
         found = {one["name"]: _remnant(one) for one in groups}
         found |= {one["name"]: _port(one, public.get(one["name"])) for one in ports}
         return {name: port for name, port in found.items() if names is None or name in names}
@@ -137,7 +137,8 @@ class NeutronNetworks:
             if not any(_same(rule, other) for rule in wanted):
                 self._delete("security-group-rules", other["id"])
         if reach.is_public:
-            self._lead(self._floating([name]).get(name) or self._make_floating(name), port)
+            floating = dict(self._floating([name])).get(name)
+            self._lead(floating or self._make_floating(name), port)
         else:
             self._unpublish(name)
 
@@ -165,8 +166,8 @@ class NeutronNetworks:
             wanted = [{**rule, "security_group_id": group_id} for rule in rules]
             self._post("security-group-rules", {"security_group_rules": wanted})
 
-    def _floating(self, names: Collection[str]) -> dict[str, dict[str, Any]]:
-        """Return the floating addresses of the ports of these names, or of all; by their names.
+    def _floating(self, names: Collection[str]) -> list[tuple[str, dict[str, Any]]]:
+        """Return the floating addresses of the ports of these names, or of all, with the names.
 
         Floating addresses have no names of their own. A cloud without routers has none at all.
         """
@@ -175,9 +176,9 @@ class NeutronNetworks:
         try:
             found = self._list("floatingips", **which)
         except errors.NotFound:
-            return {}
+            return []
         ours = [one for one in found if one["description"].startswith(begin)]
-        return {one["description"].removeprefix(begin): one for one in ours}
+        return [(one["description"].removeprefix(begin), one) for one in ours]
 
     def _make_floating(self, name: str) -> dict[str, Any]:
         if not self._settings.public_network:
@@ -206,7 +207,7 @@ class NeutronNetworks:
         return led
 
     def _unpublish(self, name: str) -> None:
-        for one in self._floating([name]).values():
+        for _, one in self._floating([name]):
             self._delete("floatingips", one["id"])
 
     def _rules(self, reach: Reach) -> Iterator[dict[str, Any]]:
@@ -244,10 +245,13 @@ class NeutronNetworks:
         return answer
 
     def _delete(self, kind: str, object_id: str) -> None:
-        with calling(NEUTRON):
-            answer = self._neutron.delete(f"/v2.0/{kind}/{object_id}", raise_exc=False)
-            if answer.status_code != 404:
-                answer.raise_for_status()
+        try:
+            with calling(NEUTRON):
+                self._neutron.delete(f"/v2.0/{kind}/{object_id}")
+        except errors.NotFound:
+            return
+        except errors.Conflict as error:
+            raise errors.Busy(f"one of the {kind} is still in use") from error
 
 
 def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:

@@ -113,9 +113,8 @@ class CinderVolumes:
         volume = _volume(raw, {})
         if size_gib < raw.size:
             raise errors.Invalid(f"the volume {name} has {raw.size} GiB and cannot shrink")
-        if size_gib == raw.size or volume.state is VolumeState.GROWS_DETACHED:
-            return volume
-        if volume.state is VolumeState.EXTENDING:
+        tried = (VolumeState.EXTENDING, VolumeState.GROWS_DETACHED)
+        if size_gib == raw.size or volume.state in tried:
             return volume
         if raw.status in AT_SOMETHING:
             raise errors.Busy(f"the volume {name} is {raw.status}")
