@@ -1,16 +1,22 @@
 """The OpenStack that the tests of this package are made on."""
 
+import logging
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from dbaas.cloud.openstack import guestimage
+from dbaas.cloud.rootfs import recipe
 from tests.functional import place
 from tests.openstack import cloud
 from tests.openstack import deployment as deployments
 from tests.openstack.deployment import ALPHA, Deployment
 from tests.openstack.osbox import namespaces
+
+LOG = logging.getLogger(__name__)
 
 
 @pytest.fixture(scope="session")
@@ -38,9 +44,16 @@ def on_the_box(box: None) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def deployment(on_the_box: None) -> Iterator[Deployment]:
+def guest_image() -> Path:
+    """The image of guests, of this checkout; it takes minutes where it is not there."""
+    with place.inside(place.OUTSIDE):
+        return guestimage.ensure(recipe.default_cache(), recipe.machine(()), LOG.info)
+
+
+@pytest.fixture(scope="session")
+def deployment(guest_image: Path, on_the_box: None) -> Iterator[Deployment]:
     """Our services; what tests that failed have left is deleted in the end."""
-    with deployments.running() as running:
+    with deployments.running(guest_image) as running:
         yield running
 
 

@@ -49,7 +49,7 @@ MANAGEMENT, ALPHA = (
 """Where guests reach the broker, and the network of the first tenant, alice."""
 
 TASK_MANAGER, TASK_MANAGERS = "dbaas-taskmanager", 3
-IMAGE_TAGS = ("dbaas", "mariadb")
+IMAGE_TAGS = ("tests", "mariadb")
 GIB = 1 << 30
 
 PATIENCE = 900.0
@@ -190,16 +190,19 @@ def until(happened: Callable[[], bool], seconds: float = 120.0) -> None:
 
 
 @contextmanager
-def running() -> Iterator[Deployment]:
-    """Have our services, in the network namespace of the box, which the caller has entered."""
+def running(image: Path) -> Iterator[Deployment]:
+    """Have our services on the box's network, which the caller has entered, and guests' image."""
     directory = Path(tempfile.mkdtemp(prefix="dbaas-"))
     directory.chmod(0o711)  # the broker and the catalog have accounts of their own
     _planned(directory)
     deployment = Deployment(Stack(directory))
     try:
         _start(deployment)
+        tags = [word for tag in IMAGE_TAGS for word in ("--tag", tag)]
+        uploaded = deployment.stack.manage("image", "upload", str(image), *tags).stdout.strip()
         yield deployment
         _delete_whatever_is_left(deployment)
+        deployment.ask("image", f"/v2/images/{uploaded}", "DELETE")
     finally:
         _stop(deployment)
         shutil.rmtree(directory)
