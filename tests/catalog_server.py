@@ -1,7 +1,7 @@
 """A MariaDB server of the tests' own, for tests in which the catalog's SQL matters.
 
 It listens on loopback only, keeps its data in a directory of its own, and is stopped by its process
-id. `CatalogServer.fresh` gives an empty catalog with all its tables, as a URL for `[catalog]`.
+id. `CatalogServer.opened` gives an empty catalog with all its tables, `fresh` its URL.
 """
 
 import contextlib
@@ -18,8 +18,10 @@ from typing import Any
 
 import pymysql
 import sqlalchemy
+from oslo_config import cfg
 
-from dbaas.catalog import tables
+from dbaas.catalog import tables, unit
+from dbaas.catalog.unit import Catalog
 
 _SPARING = (
     "--innodb-flush-log-at-trx-commit=0",
@@ -53,6 +55,15 @@ class CatalogServer:
         return self.url(database)
 
     @contextlib.contextmanager
+    def opened(self) -> Iterator[Catalog]:
+        """Give a new catalog, whose tables are empty."""
+        catalog = catalog_at(self.fresh())
+        try:
+            yield catalog
+        finally:
+            catalog.close()
+
+    @contextlib.contextmanager
     def connect(self, database: str | None = None) -> Iterator["pymysql.Connection[Any]"]:
         """Give a connection of its own, in autocommit."""
         connection = pymysql.connect(
@@ -75,6 +86,16 @@ class CatalogServer:
             row = cursor.fetchone()
         assert row is not None
         return int(row[1])
+
+
+def catalog_at(url: str, **options: object) -> Catalog:
+    """Return the catalog at this URL, with these options of `[catalog]`; the caller closes it."""
+    conf = cfg.ConfigOpts()
+    conf.register_opts(unit.OPTS, group=unit.GROUP)
+    conf([], default_config_files=[])
+    for name, value in {"connection": url, **options}.items():
+        conf.set_override(name, value, group=unit.GROUP)
+    return Catalog(conf)
 
 
 @contextlib.contextmanager

@@ -15,7 +15,6 @@ import uuid
 from collections.abc import Sequence
 
 import amqp
-from oslo_config import cfg
 
 from dbaas.catalog import guests, unit
 from dbaas.catalog.records import GuestIdentity
@@ -54,8 +53,12 @@ def main() -> None:
     guest_count = int(sys.argv[1]) if len(sys.argv) > 1 else 400
     count = int(sys.argv[2]) if len(sys.argv) > 2 else 30_000
     Rates.LIMIT = Rates.FLOOD = float("inf")
-    with bus_server.running() as bus, catalog_server.running() as server:
-        catalog, sealer = _catalog(server.fresh()), Sealer(bytes(32))
+    with (
+        bus_server.running() as bus,
+        catalog_server.running() as server,
+        server.opened() as catalog,
+    ):
+        sealer = Sealer(bytes(32))
         broker = Broker(bus.management_url)
         keys = _make_guests(catalog, sealer, guest_count)
         began = time.perf_counter()
@@ -77,17 +80,8 @@ def main() -> None:
             "rebuilding_ms_per_guest": round(rebuilding / guest_count * 1000, 1),
             "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         }
-        catalog.close()
     rows = [{"figure": name, "value": value} for name, value in figures.items()]
     report.show("heartbeats of one conductor", rows)
-
-
-def _catalog(url: str) -> Catalog:
-    conf = cfg.ConfigOpts()
-    conf.register_opts(unit.OPTS, group=unit.GROUP)
-    conf([], project="dbaas", default_config_files=[])
-    conf.set_override("connection", url, unit.GROUP)
-    return Catalog(conf)
 
 
 def _make_guests(catalog: Catalog, sealer: Sealer, count: int) -> dict[str, Secret]:

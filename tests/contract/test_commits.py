@@ -9,7 +9,6 @@ from contextlib import ExitStack, contextmanager, suppress
 
 import pymysql
 import pytest
-from oslo_config import cfg
 from sqlalchemy import text
 
 from dbaas.catalog import unit
@@ -17,7 +16,7 @@ from dbaas.catalog.unit import Catalog, Unit
 from dbaas.contract import errors
 from tests import catalog_proxy
 from tests.catalog_proxy import Proxy
-from tests.catalog_server import CatalogServer
+from tests.catalog_server import CatalogServer, catalog_at
 
 TIMES = 80
 USER = "service"
@@ -36,7 +35,7 @@ class Place:
         self.ask(f"CREATE USER IF NOT EXISTS {USER}@127.0.0.1")
         self.ask(f"GRANT ALL ON {self._database}.* TO {USER}@127.0.0.1")
         self._url = url.replace("root@", f"{USER}@").replace(f":{server.port}/", f":{proxy.port}/")
-        self.catalog = self._reached(30.0)
+        self.catalog = catalog_at(self._url)
 
     def connect(self) -> None:
         """Have a connection in the pool: to make one takes a commit, too."""
@@ -46,17 +45,9 @@ class Place:
     @contextmanager
     def impatient(self) -> Iterator[Catalog]:
         """Give the same catalog for somebody who tries for a second only."""
-        catalog = self._reached(1.0)
+        catalog = catalog_at(self._url, timeout=1.0)
         yield catalog
         catalog.close()
-
-    def _reached(self, timeout: float) -> Catalog:
-        conf = cfg.ConfigOpts()
-        conf.register_opts(unit.OPTS, unit.GROUP)
-        conf([])
-        conf.set_override("connection", self._url, unit.GROUP)
-        conf.set_override("timeout", timeout, unit.GROUP)
-        return Catalog(conf)
 
     def ask(self, statement: str) -> list[tuple[int, int]]:
         """Ask the server itself."""

@@ -13,11 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from oslo_config import cfg
 
 from dbaas.catalog import guests, unit
 from dbaas.catalog.records import GuestIdentity, Heartbeat
-from dbaas.catalog.unit import Catalog
 from dbaas.common.sealing import Sealer
 from dbaas.conductor.rebuilding import EVERY, rebuild, watch
 from dbaas.conductor.service import REFUSALS_LOGGED, Conductor
@@ -29,7 +27,7 @@ from dbaas.rpc.broker import Broker
 from dbaas.rpc.envelope import Header
 from dbaas.rpc.guests import Address, AgentLink, Event, EventConsumer
 from tests.bus_server import VHOST, BusServer
-from tests.catalog_server import CatalogServer
+from tests.catalog_server import CatalogServer, catalog_at
 
 MASTER_KEY = "ab" * 32
 HEALTH = Health(ServiceStatus.HEALTHY, 1000, 10, "11.8.2", 5.0)
@@ -79,12 +77,7 @@ class Place:
     def __init__(self, bus: BusServer, url: str) -> None:
         self.bus = bus
         self.url = url
-        self.conf = cfg.ConfigOpts()
-        self.conf.register_opts(unit.OPTS, group=unit.GROUP)
-        self.conf([], project="dbaas", default_config_files=[])
-        self.conf.set_override("connection", url, unit.GROUP)
-        self.conf.set_override("timeout", 2.0, unit.GROUP)
-        self.catalog = Catalog(self.conf)
+        self.catalog = catalog_at(url, timeout=2.0)
         self.sealer = Sealer(bytes.fromhex(MASTER_KEY))
         self.broker = Broker(bus.management_url)
         self.guests: list[Guest] = []

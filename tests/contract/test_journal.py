@@ -5,9 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
-from oslo_config import cfg
 
-from dbaas.catalog import unit
 from dbaas.catalog.journal import ClaimLost
 from dbaas.catalog.operations import Request
 from dbaas.catalog.unit import Catalog
@@ -42,13 +40,8 @@ class Body:
 
 @pytest.fixture(scope="module")
 def catalog(catalog_server: CatalogServer) -> Iterator[Catalog]:
-    conf = cfg.ConfigOpts()
-    conf.register_opts(unit.OPTS, group=unit.GROUP)
-    conf([], default_config_files=[])
-    conf.set_override("connection", catalog_server.fresh(), group=unit.GROUP)
-    made = Catalog(conf)
-    yield made
-    made.close()
+    with catalog_server.opened() as made:
+        yield made
 
 
 @pytest.fixture(params=["memory", "catalog"])

@@ -4,9 +4,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import sqlalchemy
-from oslo_config import cfg
 
-from dbaas.catalog import instances, tables, unit
+from dbaas.catalog import instances, tables
 from dbaas.catalog.records import InstanceLine, InstanceRecord
 from dbaas.catalog.unit import Catalog, Unit
 from tests.catalog_server import CatalogServer
@@ -16,14 +15,9 @@ MANY = 3000
 
 @pytest.fixture(scope="module")
 def catalog(catalog_server: CatalogServer) -> Iterator[Catalog]:
-    conf = cfg.ConfigOpts()
-    conf.register_opts(unit.OPTS, group=unit.GROUP)
-    conf([], default_config_files=[])
-    conf.set_override("connection", catalog_server.fresh(), group=unit.GROUP)
-    made = Catalog(conf)
-    made.run(fill)
-    yield made
-    made.close()
+    with catalog_server.opened() as made:
+        made.run(fill)
+        yield made
 
 
 def fill(one: Unit) -> None:

@@ -4,9 +4,8 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from oslo_config import cfg
 
-from dbaas.catalog import ledger, tables, unit
+from dbaas.catalog import ledger, tables
 from dbaas.catalog.unit import Catalog
 from dbaas.contract.operations import Gone, LedgerKind, Made
 from tests.catalog_server import CatalogServer
@@ -14,13 +13,8 @@ from tests.catalog_server import CatalogServer
 
 @pytest.fixture(scope="module")
 def emptied(catalog_server: CatalogServer) -> Iterator[Catalog]:
-    conf = cfg.ConfigOpts()
-    conf.register_opts(unit.OPTS, group=unit.GROUP)
-    conf([], default_config_files=[])
-    conf.set_override("connection", catalog_server.fresh(), group=unit.GROUP)
-    made = Catalog(conf)
-    yield made
-    made.close()
+    with catalog_server.opened() as made:
+        yield made
 
 
 @pytest.fixture

@@ -10,9 +10,8 @@ from dataclasses import dataclass, replace
 
 import pytest
 import sqlalchemy
-from oslo_config import cfg
 
-from dbaas.catalog import guests, journal, operation_views, operations, tables, unit
+from dbaas.catalog import guests, journal, operation_views, operations, tables
 from dbaas.catalog.journal import ClaimLost
 from dbaas.catalog.operation_views import OperationView
 from dbaas.catalog.operations import Request
@@ -36,13 +35,8 @@ class Body:
 
 @pytest.fixture(scope="module")
 def emptied(catalog_server: CatalogServer) -> Iterator[Catalog]:
-    conf = cfg.ConfigOpts()
-    conf.register_opts(unit.OPTS, group=unit.GROUP)
-    conf([], default_config_files=[])
-    conf.set_override("connection", catalog_server.fresh(), group=unit.GROUP)
-    made = Catalog(conf)
-    yield made
-    made.close()
+    with catalog_server.opened() as made:
+        yield made
 
 
 @pytest.fixture

@@ -4,9 +4,8 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from oslo_config import cfg
 
-from dbaas.catalog import quotas, unit
+from dbaas.catalog import quotas
 from dbaas.catalog.unit import Catalog
 from dbaas.contract import errors
 from tests.catalog_server import CatalogServer
@@ -17,13 +16,8 @@ ONE = {"instances": 1, "ram": 512, "volumes": 2}
 
 @pytest.fixture(scope="module")
 def catalog(catalog_server: CatalogServer) -> Iterator[Catalog]:
-    conf = cfg.ConfigOpts()
-    conf.register_opts(unit.OPTS, group=unit.GROUP)
-    conf([], default_config_files=[])
-    conf.set_override("connection", catalog_server.fresh(), group=unit.GROUP)
-    made = Catalog(conf)
-    yield made
-    made.close()
+    with catalog_server.opened() as made:
+        yield made
 
 
 def in_use(catalog: Catalog, project: str) -> dict[str, int]:

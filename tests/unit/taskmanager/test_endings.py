@@ -4,10 +4,9 @@ import itertools
 from collections.abc import Iterator
 
 import pytest
-from oslo_config import cfg
 from sqlalchemy import select
 
-from dbaas.catalog import journal, operation_views, operations, tables, unit
+from dbaas.catalog import journal, operation_views, operations, tables
 from dbaas.catalog.moments import NOW
 from dbaas.catalog.operations import Request
 from dbaas.catalog.unit import Catalog, Unit
@@ -28,14 +27,9 @@ _NUMBERS = itertools.count()
 
 @pytest.fixture(scope="module")
 def catalog(catalog_server: CatalogServer) -> Iterator[Catalog]:
-    conf = cfg.ConfigOpts()
-    conf.register_opts(unit.OPTS, group=unit.GROUP)
-    conf([], default_config_files=[])
-    conf.set_override("connection", catalog_server.fresh(), group=unit.GROUP)
-    made = Catalog(conf)
-    made.run(_offer)
-    yield made
-    made.close()
+    with catalog_server.opened() as made:
+        made.run(_offer)
+        yield made
 
 
 def _offer(one: Unit) -> None:

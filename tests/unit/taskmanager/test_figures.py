@@ -4,15 +4,14 @@ from collections.abc import Iterator
 
 import pytest
 import sqlalchemy
-from oslo_config import cfg
 from prometheus_client.parser import text_string_to_metric_families
 
-from dbaas.catalog import tables, unit
+from dbaas.catalog import tables
 from dbaas.catalog.unit import Catalog, Unit
 from dbaas.common.metrics import Metrics
 from dbaas.contract.operations import Operation, Position, State
 from dbaas.taskmanager.figures import OwnWork, Whole
-from tests.catalog_server import CatalogServer
+from tests.catalog_server import CatalogServer, catalog_at
 
 Samples = dict[str, dict[tuple[str, ...], float]]
 
@@ -71,14 +70,9 @@ def test_own_work_is_counted_by_kind_and_end() -> None:
 
 @pytest.fixture
 def catalog(catalog_server: CatalogServer) -> Iterator[Catalog]:
-    conf = cfg.ConfigOpts()
-    conf.register_opts(unit.OPTS, group=unit.GROUP)
-    conf([], default_config_files=[])
-    conf.set_override("connection", catalog_server.fresh(), group=unit.GROUP)
-    made = Catalog(conf)
-    made.run(fill)
-    yield made
-    made.close()
+    with catalog_server.opened() as made:
+        made.run(fill)
+        yield made
 
 
 def fill(one: Unit) -> None:
@@ -173,11 +167,7 @@ def test_the_catalog_is_counted_without_naming_anybody(catalog: Catalog) -> None
 
 
 def test_a_catalog_that_is_away_leaves_the_other_figures_there(catalog: Catalog) -> None:
-    conf = cfg.ConfigOpts()
-    conf.register_opts(unit.OPTS, group=unit.GROUP)
-    conf([], default_config_files=[])
-    conf.set_override("connection", "mysql+pymysql://root@127.0.0.1:1/none", group=unit.GROUP)
-    away = Catalog(conf)
+    away = catalog_at("mysql+pymysql://root@127.0.0.1:1/none")
     metrics = Metrics()
     metrics.looked_up(Whole(away).collect)
     OwnWork(metrics).stopped(operation(1.0), State.SUCCEEDED)
