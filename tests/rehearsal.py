@@ -57,6 +57,7 @@ class Death(BaseException):
 class Answer:
     status: int
     body: Any
+    headers: Mapping[str, str]
 
 
 class Api:
@@ -71,7 +72,7 @@ class Api:
         answer = self._client.simulate_request(
             method, f"/v1.0/{self._project}/{path}", json=body, headers=headers
         )
-        return Answer(answer.status_code, answer.json if answer.content else None)
+        return Answer(answer.status_code, answer.json if answer.content else None, answer.headers)
 
 
 class SureLease:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import uuid
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -69,6 +70,8 @@ def _ours(
     status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.NOT_IMPLEMENTED:
         LOG.error("%s %s: %s", req.method, req.path, error.text, exc_info=error)
+    if isinstance(error, errors.Unavailable) and error.after:
+        resp.set_header("Retry-After", str(math.ceil(error.after)))
     write(resp, status, error.text)
 
 

@@ -72,12 +72,13 @@ def _live(place: Place) -> None:
     assert place.left() == []
 
 
-def test_an_answer_that_comes_too_late_is_none(place: Place) -> None:
-    for service, path in (("compute", "/servers$"), ("block-storage", "/volumes$")):
-        place.services.meet(late(service, "POST", path))
-    instance = place.create()
-    assert place.status(instance) == "ACTIVE"
-    assert len(place.services.nova.servers) == len(place.services.cinder.volumes) == 1
+def test_an_answer_that_comes_too_late_is_none(catalog_url: str, tmp_path: Path) -> None:
+    with openstack_place.place(catalog_url, tmp_path, "request_timeout = 1\n") as place:
+        for service, path in (("compute", "/servers$"), ("block-storage", "/volumes$")):
+            place.services.meet(late(service, "POST", path))
+        instance = place.create()
+        assert place.status(instance) == "ACTIVE"
+        assert len(place.services.nova.servers) == len(place.services.cinder.volumes) == 1
 
 
 def test_a_service_that_says_when_to_come_again_is_heard(place: Place) -> None:
@@ -87,6 +88,13 @@ def test_a_service_that_says_when_to_come_again_is_heard(place: Place) -> None:
         with pytest.raises(errors.Unavailable) as caught:
             place.cloud.compute.find_server("a")
         assert least <= caught.value.after <= most
+
+
+def test_a_tenant_is_told_when_to_come_again(place: Place) -> None:
+    place.services.meet(refused("compute", "GET", "/flavors", 429, {"Retry-After": "7"}))
+    answer = place.api.request("GET", "flavors")
+    assert (answer.status, answer.headers["Retry-After"]) == (503, "7")
+    assert place.api.request("GET", "flavors").status == 200
 
 
 @pytest.mark.parametrize("service", ["compute", "block-storage", "network", "image"])

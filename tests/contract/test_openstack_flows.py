@@ -41,6 +41,16 @@ def test_an_instance_lives_its_whole_life_and_nothing_is_left(place: Place) -> N
     assert place.left() == []
 
 
+def test_a_volume_has_the_type_and_everything_the_zone_that_was_asked_for(place: Place) -> None:
+    place.create(volume={"size": 1, "type": "fast"}, availability_zone="nova")
+    (volume,) = place.services.cinder.volumes.values()
+    (server,) = place.services.nova.servers.values()
+    assert (volume["volume_type"], volume["availability_zone"]) == ("fast", "nova")
+    assert server["OS-EXT-AZ:availability_zone"] == "nova"
+    other = place.create(volume={"size": 1, "type": "slow"})
+    assert "Volume type with name slow could not be found" in place.fault(other)
+
+
 def test_a_server_finds_how_to_reach_the_broker_and_nothing_else(place: Place) -> None:
     instance = place.create()
     (user_data,) = place.services.nova.user_data.values()

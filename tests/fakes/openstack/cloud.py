@@ -34,7 +34,7 @@ project_domain_name = Default
 default_network = {neutron.NETWORK}
 public_network = {neutron.PUBLIC}
 settle_time = 0.2
-request_timeout = 1
+request_timeout = 20
 poll_interval = 0.02
 """
 
