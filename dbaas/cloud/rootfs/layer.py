@@ -3,12 +3,15 @@
 Layers are named by what they hold, so a change of the agent is another layer and needs no other
 image. Its modules are compiled by the Python that will run them: that saves a guest's start half a
 second.
+
+`python -m dbaas.cloud.rootfs.layer DIRECTORY` writes it there, not compiled.
 """
 
 import hashlib
 import shutil
+import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from dbaas.host import commands, files
@@ -104,12 +107,17 @@ def entry_points(groups: dict[str, dict[str, str]]) -> bytes:
 def _make(layer: Path, holds: dict[str, bytes], rootfs: Path) -> None:
     fresh = layer.with_name(layer.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
-    for relative, content in holds.items():
-        path = fresh / AT / relative
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+    write(fresh, holds)
     _compile(fresh, rootfs)
     fresh.rename(layer)
+
+
+def write(target: Path, holds: Mapping[str, bytes]) -> None:
+    """Write the layer's files below a directory that stands for a guest's root."""
+    for relative, content in holds.items():
+        path = target / AT / relative
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
 
 
 def _compile(layer: Path, rootfs: Path) -> None:
@@ -119,3 +127,7 @@ def _compile(layer: Path, rootfs: Path) -> None:
     compiler = ["python3", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash"]
     private = ["unshare", "--mount", "--propagation", "private", "sh", "-c", bind, "sh"]
     commands.run([*private, str(layer / AT), *compiler, f"/{AT}"], timeout=COMPILE_TIMEOUT)
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]), dict(contents()))

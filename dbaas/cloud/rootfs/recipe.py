@@ -94,7 +94,7 @@ class Recipe:
 NAMESPACES = Recipe("rootfs", (IMAGES / "guest",))
 """For a guest made of namespaces: it has the kernel of its host."""
 
-MACHINE = Recipe("machine", (IMAGES / "guest", IMAGES / "machine"))
+MACHINE = Recipe("machine", (IMAGES / "guest", IMAGES / "machine", IMAGES / "boot"))
 """For a virtual machine."""
 
 

@@ -14,7 +14,7 @@ UNITS = MACHINE / "files/etc/systemd/system"
 
 
 def test_a_kernel_is_told_the_same_with_and_without_the_boot_loader() -> None:
-    options = guestimage.kernel_options((MACHINE / "files/boot/grub/grub.cfg").read_text())
+    options = guestimage.kernel_options((IMAGES / "boot/files/boot/grub/grub.cfg").read_text())
     assert options.startswith(f"root=LABEL={disk.LABEL} ")
     with pytest.raises(errors.Failed, match="names no kernel"):
         guestimage.kernel_options("boot\n")

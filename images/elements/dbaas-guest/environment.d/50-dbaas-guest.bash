@@ -1,0 +1,2 @@
+# What the recipe is made for.
+export DIB_RELEASE=${DIB_RELEASE:-trixie}
