@@ -5,6 +5,7 @@ whether the volume is to be used.
 """
 
 import json
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +14,8 @@ from dbaas.contract import codec
 from dbaas.host import disks, files, mounts, volumes
 from dbaas.host.disks import Content
 from dbaas.host.volumes import Usage
+
+LOG = logging.getLogger(__name__)
 
 PATIENCE = 20.0
 """Seconds for which a volume may still be used after its database server has ended."""
@@ -70,9 +73,11 @@ class Volume:
     def _mount(self, attached: Sequence[Path]) -> None:
         disk = disks.choose([disks.look(path) for path in attached], self._record.uuid)
         if disk.content is not Content.VOLUME:
+            LOG.info("formatting %s", disk.path.name)
             disk = disks.make_file_system(disk)
         self._remember(replace(self._record, uuid=disk.uuid))
         disks.mount(disk, self._path)
+        LOG.info("the volume is %s", disk.path.name)
 
     def _remember(self, record: Record) -> None:
         if record != self._record:

@@ -6,6 +6,7 @@ Guests reach the broker on the management network, where the box's host has an a
 
 import json
 import shutil
+import ssl
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+import pymysql
 from keystoneauth1.identity.v3 import Password
 from keystoneauth1.session import Session
 
@@ -110,8 +112,11 @@ class Deployment:
         shown = answer.json() if answer.text and is_json else answer.text
         return Answer(answer.status_code, answer.headers, shown)
 
-    def create(self, name: str) -> str:
-        """Ask for a small instance on the first tenant's network, as he; return its id."""
+    def create(self, name: str, **more: Any) -> str:
+        """Ask for a small instance on the first tenant's network, as he; return its id.
+
+        `more`: what else is in the order, or instead.
+        """
         order = {
             "name": name,
             "flavorRef": self.flavor("db.small"),
@@ -119,7 +124,7 @@ class Deployment:
             "nics": [{"net-id": self.network_id(ALPHA.name)}],
             "datastore": {"type": "mariadb", "version": "11.8"},
         }
-        answer = self.request("POST", "instances", {"instance": order})
+        answer = self.request("POST", "instances", {"instance": order | more})
         assert answer.status == HTTPStatus.OK, answer
         return str(answer.body["instance"]["id"])
 
@@ -152,6 +157,26 @@ class Deployment:
                 return last
             assert time.monotonic() < deadline, f"{self.operations(instance_id)}"
             time.sleep(1)
+
+    @contextmanager
+    def connected(
+        self, address: str, user: str, password: str, database: str, source: str = ALPHA.gateway
+    ) -> Iterator["pymysql.cursors.Cursor"]:
+        """Be connected as a tenant's user, from an address on his network, by verified TLS."""
+        authority = credentials.authority_files(self.stack.plan)[0]
+        link = pymysql.connect(
+            host=address,
+            user=user,
+            password=password,
+            database=database,
+            autocommit=True,
+            bind_address=source,
+            ssl=ssl.create_default_context(cafile=str(authority)),
+            connect_timeout=15,
+            read_timeout=120,
+        )
+        with link, link.cursor() as cursor:
+            yield cursor
 
     def listings(self) -> dict[str, set[str]]:
         """Return the ids of all that any project has in the box, by kind."""

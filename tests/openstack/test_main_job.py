@@ -4,17 +4,15 @@ The tenant comes with Keystone's credentials and the published client; a virtual
 for him, and he connects from his own network. The tests follow the life of one instance in order.
 """
 
-import ssl
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
 import pymysql
 import pytest
 
-from dbaas.manage.stack import credentials
 from tests.functional.clients import Clients
 from tests.openstack.cloud import ADMIN
 from tests.openstack.deployment import ALPHA, GIB, Deployment, until
@@ -68,25 +66,10 @@ def done(deployment: Deployment, life: Life, kind: str) -> dict[str, Any]:
     return ended
 
 
-@contextmanager
 def connected(
     deployment: Deployment, address: str, source: str = ALPHA.gateway
-) -> Iterator["pymysql.cursors.Cursor"]:
-    """Be connected as the tenant's user, from an address on his network, by verified TLS."""
-    authority = credentials.authority_files(deployment.stack.plan)[0]
-    link = pymysql.connect(
-        host=address,
-        user=USER,
-        password=PASSWORD,
-        database=DATABASE,
-        autocommit=True,
-        bind_address=source,
-        ssl=ssl.create_default_context(cafile=str(authority)),
-        connect_timeout=15,
-        read_timeout=120,
-    )
-    with link, link.cursor() as cursor:
-        yield cursor
+) -> AbstractContextManager["pymysql.cursors.Cursor"]:
+    return deployment.connected(address, USER, PASSWORD, DATABASE, source)
 
 
 def address_of(deployment: Deployment, life: Life) -> str:
