@@ -217,6 +217,7 @@ def until(happened: Callable[[], bool], seconds: float = 120.0) -> None:
 @contextmanager
 def running(image: Path) -> Iterator[Deployment]:
     """Have our services on the box's network, which the caller has entered, and guests' image."""
+    assert not lifecycle.is_healthy(addresses.DATABASE.port), "others serve this box already"
     directory = Path(tempfile.mkdtemp(prefix="dbaas-"))
     directory.chmod(0o711)  # the broker and the catalog have accounts of their own
     _planned(directory)
