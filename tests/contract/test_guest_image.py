@@ -98,13 +98,7 @@ def _tagged(tags: list[str]) -> list[str]:
     return [word for tag in tags for word in ("--tag", tag)]
 
 
-needs_tools = pytest.mark.skipif(
-    os.geteuid() != 0 or not all(shutil.which(tool) for tool in disk.TOOLS),
-    reason="disks are made by root, with mke2fs and qemu-img",
-)
-
-
-@needs_tools
+@pytest.mark.skipif(os.geteuid() != 0, reason="disks are made by root")
 def test_a_disk_holds_its_layers_behind_the_boot_loader(tmp_path: Path) -> None:
     root, agent = tmp_path / "root", tmp_path / "agent"
     (root / "boot/grub").mkdir(parents=True)
