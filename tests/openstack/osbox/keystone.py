@@ -10,6 +10,9 @@ from tests.openstack.osbox.service import EAGER, Service, answers, service, wsgi
 
 SETTINGS = "keystone/keystone.conf"
 TOKEN_SECONDS = 86400
+PROGRAM = "/usr/bin/keystone-wsgi-public"
+VARIABLE = "OS_KEYSTONE_CONFIG_FILES"
+"""Environment variable that tells the program what to read."""
 
 _BOOTSTRAP_SECONDS = 120.0
 
@@ -45,8 +48,8 @@ def _keys(name: str) -> str:
 
 def services() -> list[Service]:
     port = addresses.KEYSTONE.port
-    command = wsgi("keystone", port, "/usr/bin/keystone-wsgi-public", processes=2, threads=4)
-    settings = {"OS_KEYSTONE_CONFIG_FILES": str(shared.settings(SETTINGS))}
+    command = wsgi("keystone", port, PROGRAM, processes=2, threads=4)
+    settings = {VARIABLE: str(shared.settings(SETTINGS))}
     return [
         service(
             "keystone",
