@@ -15,6 +15,8 @@ from dbaas.cloud.base import PortOrder
 from dbaas.contract import errors
 from dbaas.manage.stack import credentials
 from dbaas.manage.stack.guests import provider
+from tests.frozen import frozen
+from tests.functional.guest import AGENT, Guest
 from tests.functional.stack import DATABASE, PASSWORD, USER, Answer, Stack
 from tests.functional.writer import Writer
 
@@ -137,8 +139,9 @@ def test_a_renamed_instance_keeps_its_data_and_its_id(
 def test_a_second_change_is_refused_while_the_first_runs(
     stack: Stack, instance: dict[str, Any]
 ) -> None:
-    first = act(stack, instance["id"], {"restart": {}})
-    second = act(stack, instance["id"], {"resize": {"volume": {"size": 2}}})
+    with frozen(*Guest(stack, instance["id"]).processes(AGENT)):
+        first = act(stack, instance["id"], {"restart": {}})
+        second = act(stack, instance["id"], {"resize": {"volume": {"size": 2}}})
     assert first.status == http.client.ACCEPTED
     assert second.status == http.client.UNPROCESSABLE_ENTITY
     assert second.body["unprocessableEntity"]["message"] == (
