@@ -66,7 +66,7 @@ def _main() -> dict[str, shared.Section]:
             "virt_type": "qemu",
             "cpu_mode": "custom",
             "cpu_models": "EPYC",
-            # qemu's emulation of this instruction is not there on every host: guests then hang.
+            # With cmpxchg16b as qemu 7.2 emulates it, Linux 6.12 traps in its allocator, or hangs.
             "cpu_model_extra_flags": "-cx16",
             "images_type": "qcow2",
             "disk_cachemodes": "file=unsafe",
