@@ -137,10 +137,11 @@ def order(name: str, flavor_id: str = "1") -> ServerOrder:
 
 
 def destroy(cloud: Cloud, name: str) -> None:
-    """Delete a server with its port and volume, and wait until they are gone."""
+    """Delete a server with its port and volume, as far as they are there, and wait until they
+    are gone."""
     cloud.compute.delete_server(name)
     wait(lambda: cloud.compute.find_server(name) is None)
-    wait(lambda: volume_state(cloud, name) is VolumeState.AVAILABLE)
+    wait(lambda: volume_state(cloud, name) in (None, VolumeState.AVAILABLE, VolumeState.ERROR))
     cloud.volumes.delete_volume(name)
     wait(lambda: cloud.volumes.find_volume(name) is None)
     cloud.networks.delete_port(name)
