@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from dbaas.cloud.base import VolumeState
 from dbaas.contract import errors
 from tests.catalog_server import CatalogServer
 from tests.chaos import requests
-from tests.contract import openstack_place
+from tests.contract import hosts, openstack_place
 from tests.contract.openstack_place import Place
 from tests.fakes.openstack import neutron
 from tests.fakes.openstack.glance import IMAGE
@@ -247,6 +248,7 @@ def test_what_was_done_behind_our_back_ends_explained(place: Place) -> None:
     place.services.nova.servers.clear()
     requests.resize_flavor(place.api, instance)
     assert "server is gone" in place.fault(instance)
+    assert place.last(instance)["state"] == "failed"
     place.services.cinder.volumes.clear()
     requests.delete_instance(place.api, instance)
     assert place.left() == []
@@ -266,5 +268,17 @@ def test_a_server_in_error_can_be_deleted(place: Place) -> None:
     place.services.nova.break_server(server["name"], "the host is gone")
     requests.resize_flavor(place.api, instance)
     assert "the host is gone" in place.fault(instance)
+    assert place.last(instance)["state"] == "failed"
     requests.delete_instance(place.api, instance)
     assert place.left() == []
+
+
+def test_a_volume_that_was_detached_by_hand_is_missed_before_it_grows(place: Place) -> None:
+    instance = place.create()
+    (server,), (volume,) = place.cloud.compute.servers(), place.cloud.volumes.volumes()
+    place.cloud.compute.detach_volume(server, volume)
+    hosts.wait(lambda: hosts.volume_state(place.cloud, volume) is VolumeState.AVAILABLE)
+    requests.resize_volume(place.api, instance)
+    assert "not attached" in place.fault(instance)
+    assert place.last(instance)["state"] == "failed"
+    assert place.shown(instance)["volume"]["size"] == 1

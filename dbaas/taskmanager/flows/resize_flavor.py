@@ -39,9 +39,20 @@ def wait_until_resized(op: Resize, tools: Toolbox) -> None:
 
 
 def return_to_old_flavor(op: Resize, tools: Toolbox) -> None:
-    """Go back, by the cloud's own way while that is open, and give back what was charged."""
-    server, compute = _server(op, tools), tools.cloud.compute
-    old = op.request.old_flavor
+    """Go back, by the cloud's own way while that is open, and give back what was charged.
+
+    There is nothing to go back from where somebody deleted the server, or it broke down before.
+    """
+    server, old = _find_server(op, tools), op.request.old_flavor
+    if server is not None and (server.state is not ServerState.ERROR or server.flavor != old):
+        _return(server, old, tools)
+    tools.write(
+        lambda unit: instances.settle_flavor(unit, op.instance_id, old, op.request.old_ram_mib)
+    )
+
+
+def _return(server: Server, old: str, tools: Toolbox) -> None:
+    compute = tools.cloud.compute
     if server.state is ServerState.VERIFY_RESIZE:
         tools.effect(lambda: compute.revert_resize(server.name))
         tools.look_again()
@@ -50,9 +61,6 @@ def return_to_old_flavor(op: Resize, tools: Toolbox) -> None:
     _expect_flavor(server, old, tools)
     if server.state is ServerState.VERIFY_RESIZE:
         tools.effect(lambda: compute.confirm_resize(server.name))
-    tools.write(
-        lambda unit: instances.settle_flavor(unit, op.instance_id, old, op.request.old_ram_mib)
-    )
 
 
 def use_new_memory(op: Resize, tools: Toolbox) -> None:
@@ -81,9 +89,12 @@ def record_flavor(op: Resize, tools: Toolbox) -> None:
     tools.write(lambda unit: instances.happened(unit, op.instance_id, Event.RESIZED))
 
 
+def _find_server(op: Resize, tools: Toolbox) -> Server | None:
+    return tools.cloud.compute.find_server(tools.name_of(op.instance_id, LedgerKind.SERVER))
+
+
 def _server(op: Resize, tools: Toolbox) -> Server:
-    name = tools.name_of(op.instance_id, LedgerKind.SERVER)
-    server = tools.cloud.compute.find_server(name)
+    server = _find_server(op, tools)
     if server is None:
         raise errors.Failed("The instance's server is gone.")
     return server

@@ -40,6 +40,8 @@ def begin(op: Operation, request: ResizeVolume) -> Growth:
 
 
 def extend_volume(op: Growth, tools: Toolbox) -> None:
+    if _volume(op, tools).state is VolumeState.AVAILABLE:
+        raise errors.Failed("The instance's volume is not attached to its server.")
     volume = _grown(op, tools)
     if volume.state is VolumeState.GROWS_DETACHED:
         op.offline = True

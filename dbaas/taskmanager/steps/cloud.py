@@ -118,7 +118,7 @@ def expect_server(server: Server, tools: Toolbox) -> None:
     """
     if server.state is ServerState.ERROR:
         kind = errors.OverQuota if server.no_room else errors.Failed
-        raise kind(f"The cloud could not build the server: {server.fault or 'no reason given'}.")
+        raise kind(f"The cloud has the server in ERROR: {server.fault or 'it says no reason'}.")
     if server.state is not ServerState.ACTIVE:
         tools.look_again()
 
