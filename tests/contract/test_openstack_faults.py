@@ -209,6 +209,7 @@ def test_two_servers_of_one_name_are_one_and_go_together(place: Place) -> None:
 
 def test_a_server_in_error_is_told_from_one_that_is_busy(place: Place) -> None:
     hosts.build(place.cloud, "a")
+    place.services.world.delay = 5.0  # on a busy machine the next request takes a while, too
     place.cloud.compute.stop_server("a")
     with pytest.raises(errors.Busy):
         place.cloud.compute.stop_server("a")
