@@ -123,6 +123,7 @@ _TASKS: Mapping[Status, str] = {
     Status.REBOOTING: "Restarting the database server.",
     Status.RESIZING: "Resizing the instance.",
     Status.UPDATING: "Updating the instance.",
+    Status.BACKING_UP: "Backing the instance up.",
     Status.DELETING: "Deleting the instance.",
     Status.DELETED: "The instance was deleted.",
     Status.ERROR: "The last task failed.",

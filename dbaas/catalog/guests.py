@@ -24,7 +24,7 @@ from dbaas.catalog.tables import commands, guest_health, operations
 from dbaas.catalog.tables import guests as table
 from dbaas.catalog.unit import Unit
 from dbaas.common.sealing import Sealer
-from dbaas.contract import errors
+from dbaas.contract import codec, errors
 from dbaas.contract.codec import Json
 from dbaas.contract.messages import Health, ServiceStatus
 from dbaas.contract.operations import State
@@ -215,7 +215,7 @@ def fold(unit: Unit, heartbeats: Mapping[str, Heartbeat]) -> None:
             health.volume_used,
             health.engine_version,
             health.uptime,
-            json.dumps(dict(health.progress)),
+            json.dumps(codec.dump(health.progress)),
         )
     rows = ",".join([_ROW] * len(heartbeats))
     unit.exec_driver_sql(_FOLD.format(rows=rows), tuple(parameters))

@@ -287,3 +287,109 @@ leases = Table(
     Column("until", TIME, nullable=False),
     **_OPTIONS,
 )
+
+backups = Table(
+    "backups",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("project_id", ascii_key(64), nullable=False),
+    Column("user_id", ascii_key(64), nullable=False),
+    Column("name", String(255), nullable=False),
+    Column("description", Text),
+    # Of one that was registered: none. The instance may be deleted by now.
+    Column("instance_id", ID),
+    Column("parent_id", ID, ForeignKey("backups.id")),
+    Column("datastore_version_id", ID, ForeignKey("datastore_versions.id"), nullable=False),
+    Column("status", ascii_key(16), nullable=False),
+    Column("strategy", ascii_key(32), nullable=False),
+    # Where its objects are: below a prefix which is its id, or, of a foreign one, one object.
+    Column("storage", ascii_key(32), nullable=False),
+    Column("account", String(255), nullable=False),
+    Column("container", String(255), nullable=False),
+    Column("plain", String(1024), nullable=False, server_default=""),
+    Column("location", String(2048)),
+    Column("data_key", JSON),
+    Column("manifest_sha256", ascii_key(64)),
+    Column("stored_size", BigInteger),
+    Column("data_size", BigInteger),
+    Column("restored_size", BigInteger),
+    Column("position", JSON),
+    Column("engine_version", String(64), nullable=False, server_default=""),
+    # The moment whose data it has, by the guest's clock.
+    Column("taken_at", TIME),
+    Column("seconds", Float),
+    Column("schedule_id", ID),
+    # What is at it: its making, or its deletion.
+    Column("operation_id", ID),
+    Column("deleting", Boolean, nullable=False, server_default="0"),
+    # No grant for its objects is good after this.
+    Column("granted_until", TIME),
+    Column("swept_at", TIME),
+    Column("fault_message", Text),
+    Column("verified_at", TIME),
+    Column("verification", JSON),
+    Column("created_at", TIME, nullable=False, server_default=NOW),
+    Column("updated_at", TIME, nullable=False, server_default=NOW),
+    Column("deleted_at", TIME),
+    Column("alive", Boolean, Computed("deleted_at IS NULL", persisted=True)),
+    Index("backups_project", "project_id", "alive", "updated_at", "id"),
+    Index("backups_instance", "instance_id", "alive", "updated_at", "id"),
+    Index("backups_updated", "alive", "updated_at", "id"),
+    Index("backups_parent", "parent_id"),
+    Index("backups_operation", "operation_id"),
+    Index("backups_schedule", "schedule_id", "alive"),
+    Index("backups_swept", "swept_at", "status"),
+    **_OPTIONS,
+)
+
+# What operations read of backups, which are not deleted meanwhile.
+backup_readers = Table(
+    "backup_readers",
+    metadata,
+    Column("backup_id", ID, primary_key=True),
+    Column("operation_id", ID, primary_key=True),
+    Index("backup_readers_operation", "operation_id"),
+    **_OPTIONS,
+)
+
+# Where a project's backups go, of one instance or (with an empty id) of all.
+backup_strategies = Table(
+    "backup_strategies",
+    metadata,
+    Column("project_id", ascii_key(64), primary_key=True),
+    Column("instance_id", ID, primary_key=True),
+    Column("backend", ascii_key(32), nullable=False),
+    Column("container", String(255), nullable=False),
+    **_OPTIONS,
+)
+
+backup_schedules = Table(
+    "backup_schedules",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("project_id", ascii_key(64), nullable=False),
+    Column("user_id", ascii_key(64), nullable=False),
+    Column("instance_id", ID, ForeignKey("instances.id"), nullable=False),
+    Column("name", String(255), nullable=False),
+    Column("cron", String(255), nullable=False),
+    Column("full_cron", String(255), nullable=False, server_default=""),
+    Column("timezone", ascii_key(64), nullable=False),
+    Column("keep_count", Integer),
+    Column("keep_days", Integer),
+    Column("verify", Boolean, nullable=False, server_default="0"),
+    Column("storage", ascii_key(32), nullable=False, server_default=""),
+    Column("container", String(255), nullable=False, server_default=""),
+    Column("enabled", Boolean, nullable=False),
+    # When it is due, and when that is looked at again where the instance was busy then.
+    Column("next_run_at", TIME),
+    Column("try_at", TIME),
+    Column("last_run_at", TIME),
+    Column("last_backup_id", ID),
+    Column("last_fault", Text),
+    Column("created_at", TIME, nullable=False, server_default=NOW),
+    Column("updated_at", TIME, nullable=False, server_default=NOW),
+    Index("backup_schedules_due", "enabled", "try_at"),
+    Index("backup_schedules_project", "project_id", "id"),
+    Index("backup_schedules_instance", "instance_id"),
+    **_OPTIONS,
+)

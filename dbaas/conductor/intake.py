@@ -16,7 +16,7 @@ from dbaas.catalog.records import GuestIdentity, Heartbeat, Outstanding
 from dbaas.contract import codec, errors
 from dbaas.contract.codec import Json
 from dbaas.contract.interfaces import GUEST_VERBS
-from dbaas.contract.messages import Failure, Health, Prepared
+from dbaas.contract.messages import Failure, Health, Prepared, Progress
 from dbaas.contract.secret import Secret
 from dbaas.rpc import envelope
 from dbaas.rpc.envelope import Header
@@ -32,6 +32,7 @@ FAULT_CHARACTERS = 4000
 
 _NUMBER = 1 << 63
 _UPTIME = 1e10
+_BYTES = 1 << 60
 _COMMANDS_IN_PROGRESS = 32
 _COMMAND_CHARACTERS = 120
 _VERSION_CHARACTERS = 64
@@ -154,11 +155,16 @@ def _heartbeat(header: Header, data: Json) -> Heartbeat:
     if not _is_plain(health.engine_version, _VERSION_CHARACTERS):
         raise Refused("not a version")
     if len(health.progress) > _COMMANDS_IN_PROGRESS or not all(
-        _is_plain(command, _COMMAND_CHARACTERS) and 0 <= done <= 1
-        for command, done in health.progress.items()
+        _is_plain(command, _COMMAND_CHARACTERS) and _is_sane(progress)
+        for command, progress in health.progress.items()
     ):
         raise Refused("not a progress")
     return Heartbeat(header.boot, header.seq, health)
+
+
+def _is_sane(progress: Progress) -> bool:
+    sizes = (progress.done, progress.total, progress.stored, progress.wants)
+    return all(0 <= size <= _BYTES for size in sizes) and 0 <= progress.rate <= _BYTES
 
 
 def _result(header: Header, data: Json) -> Result:

@@ -120,6 +120,30 @@ class GuestAgent(Protocol):
     def use_memory(self, order: messages.Memory) -> messages.Health:
         """Fit the engine's configuration to this memory, restarting it only where it must be."""
 
+    @command(deadline=6 * 3600.0)
+    def take_backup(self, order: messages.BackupOrder) -> messages.StoredBackup:
+        """Stream a backup into the storage that `order` grants, while the engine goes on serving.
+
+        Its progress is in the heartbeats. Other commands run meanwhile. Raise `Unavailable` when
+        the storage is away, or its grant has run out and no other came.
+        """
+
+    @command(deadline=30.0)
+    def renew_grant(self, order: messages.GrantRenewal) -> None:
+        """Go on with this grant; a command that does not run any more needs none."""
+
+    @command(deadline=6 * 3600.0)
+    def restore_backup(self, order: messages.RestoreOrder) -> messages.Restored:
+        """Lay out a data directory for `prepare` to go on with; data that is there is replaced.
+
+        Every segment is verified before it counts. Raise `Failed` naming the one that is damaged,
+        missing or another backup's; nothing is left then.
+        """
+
+    @command(deadline=6 * 3600.0)
+    def check_data(self) -> messages.DataCheck:
+        """Read all of the tenant's tables; raise `Failed` naming one that cannot be read."""
+
     @command(deadline=30.0)
     def ping(self) -> messages.Health:
         """Answer, with how the database server is now."""

@@ -78,6 +78,22 @@ class Introduction:
 
 
 @dataclass(frozen=True)
+class Progress:
+    """How far a long command has come, in bytes of the data that it is about.
+
+    `total` is an estimate, 0 where there is none; `stored`: what went into storage, or came from
+    it; `rate`: bytes a second, of late.
+    """
+
+    done: int = 0
+    total: int = 0
+    stored: int = 0
+    rate: float = 0.0
+    wants: int = 0
+    """The first segment that it has no grant for, of those that it needs soon; 0: none."""
+
+
+@dataclass(frozen=True)
 class Health:
     """What a heartbeat says; sizes in bytes, `uptime` in seconds."""
 
@@ -86,8 +102,8 @@ class Health:
     volume_used: int = 0
     engine_version: str = ""
     uptime: float = 0.0
-    progress: Mapping[str, float] = field(default_factory=dict)
-    """Command id to fraction done, of long commands."""
+    progress: Mapping[str, Progress] = field(default_factory=dict)
+    """Of long commands, by command id."""
 
 
 @dataclass(frozen=True)
@@ -204,6 +220,119 @@ class Memory:
     """What the guest has of memory from now on."""
 
     memory_mib: int
+
+
+@dataclass(frozen=True)
+class Grant:
+    """Leave to PUT, or to GET, objects whose names begin alike, for a time, and nothing else.
+
+    Made by the control half of the storage strategy of this name (`strategies/grants/`), read by
+    the guest's half (`strategies/storage/`). Whoever has it can use it.
+    """
+
+    storage: str
+    method: str
+    url: Secret | None = None
+    """Of every object: `{name}` stands for its name below the prefix."""
+    urls: Mapping[str, Secret] = field(default_factory=dict)
+    """Or of each, by that name."""
+    authority: str = ""
+    """PEM of who signed the storage's certificate; empty: somebody whom everybody knows."""
+
+
+@dataclass(frozen=True)
+class GrantRenewal:
+    """Another grant for the command of this id, which goes on."""
+
+    command: str
+    backup: str
+    grant: Grant
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One object of a backup, as it is stored: after packing and encryption."""
+
+    name: str
+    size: int
+    sha256: str
+    md5: str = ""
+    """What a storage with an interface of HTTP has as its ETag; empty where that is no use."""
+
+
+@dataclass(frozen=True)
+class BackupOrder:
+    """Store a backup of what the engine has now."""
+
+    backup: str
+    strategy: str
+    key: Secret
+    """Hex of the 256-bit key under which its stream is encrypted: of this backup alone."""
+    grant: Grant
+    segment_size: int
+    since: Mapping[str, str] = field(default_factory=dict)
+    """The position of the backup on which this one builds; empty: a full one."""
+
+
+@dataclass(frozen=True)
+class StoredBackup:
+    """What was stored; sizes in bytes, `taken_at` in seconds since 1970 by the guest's clock."""
+
+    segments: tuple[Segment, ...]
+    data_size: int
+    restored_size: int
+    """What a volume needs for what is restored from it."""
+    taken_at: float
+    """The moment whose data it has."""
+    engine_version: str
+    seconds: float
+    position: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RestorePart:
+    """One backup of a chain, or the only one."""
+
+    backup: str
+    strategy: str
+    grant: Grant
+    key: Secret | None = None
+    """None where it is not encrypted."""
+    manifest_sha256: str = ""
+    """Of the manifest's object; empty where there is none: a plain stream of another system."""
+    plain: str = ""
+    """The name of that stream's one object below the prefix, which ends in what it was packed
+    with."""
+
+
+@dataclass(frozen=True)
+class RestoreOrder:
+    """Lay out, where there is no database server yet, what these backups hold.
+
+    The full one first, then those which build on it, each on the one before.
+    """
+
+    engine: str
+    version: str
+    memory_mib: int
+    parts: tuple[RestorePart, ...]
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What was laid out; bytes and seconds."""
+
+    data_size: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class DataCheck:
+    """What was read to see that data is whole: every table from its begin to its end."""
+
+    tables: int
+    rows: int
+    seconds: float
 
 
 class Fate(StrEnum):

@@ -16,6 +16,13 @@ class Reach:
 
 
 @dataclass(frozen=True)
+class RestoreFrom:
+    """What a new instance begins with: backups, the full one first, each on the one before."""
+
+    backup_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class CreateInstance:
     """A new database server. Everything that the flow needs is here or in the instance's row."""
 
@@ -37,11 +44,52 @@ class CreateInstance:
     address: str = ""
     """The fixed address that it is to have; empty: any."""
     reach: Reach = field(default_factory=Reach)
+    restore: RestoreFrom | None = None
+
+
+@dataclass(frozen=True)
+class CreateBackup:
+    """A backup of the instance, whose row is there already."""
+
+    backup_id: str
+    strategy: str
+    storage: str
+    container: str
+    segment_size: int
+    """Bytes of an object; the guest has a few of them in memory."""
+    parent_id: str = ""
+    """The backup on which it builds; empty: it is a full one."""
+
+
+@dataclass(frozen=True)
+class DeleteBackups:
+    """A backup with all that build on it, those first; each gives its quota back."""
+
+    backup_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SweepBackup:
+    """What a failed backup left in the storage goes; its row stays until it is deleted."""
+
+    backup_id: str
+
+
+@dataclass(frozen=True)
+class VerifyBackup:
+    """A backup is restored into an instance made for that, read, and the instance deleted."""
+
+    backup_id: str
+    scratch: CreateInstance
+    scratch_id: str
 
 
 @dataclass(frozen=True)
 class DeleteInstance:
     """Everything that the instance has goes, and what it took of the quota is given back."""
+
+    final_backup: CreateBackup | None = None
+    """Taken first; without it, nothing is deleted."""
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ class Status(StrEnum):
     REBOOTING = "REBOOTING"
     RESIZING = "RESIZING"
     UPDATING = "UPDATING"
+    BACKING_UP = "BACKING_UP"
     DELETING = "DELETING"
     DELETED = "DELETED"
     ERROR = "ERROR"
@@ -34,6 +35,8 @@ class Event(StrEnum):
     RESIZED = "finish the resize of"
     UPDATE = "update"
     UPDATED = "finish the update of"
+    BACK_UP = "back up"
+    BACKED_UP = "finish the backup of"
     DELETE = "delete"
     DELETED = "finish the deletion of"
     UNDONE = "undo the operation on"
@@ -61,6 +64,9 @@ MOVES: Mapping[tuple[Status, Event], Status] = {
     (Status.UPDATING, Event.UPDATED): Status.ACTIVE,
     (Status.UPDATING, Event.UNDONE): Status.ACTIVE,
     (Status.ERROR, Event.UPDATED): Status.ACTIVE,
+    (Status.ACTIVE, Event.BACK_UP): Status.BACKING_UP,
+    (Status.BACKING_UP, Event.BACKED_UP): Status.ACTIVE,
+    (Status.BACKING_UP, Event.UNDONE): Status.ACTIVE,
     # A superseded operation is undone under the status that its successor has set.
     (Status.ACTIVE, Event.UNDONE): Status.ACTIVE,
     (Status.ERROR, Event.UNDONE): Status.ERROR,
@@ -76,6 +82,7 @@ MOVES: Mapping[tuple[Status, Event], Status] = {
             Status.REBOOTING,
             Status.RESIZING,
             Status.UPDATING,
+            Status.BACKING_UP,
             Status.DELETING,
         )
     },
@@ -90,6 +97,7 @@ WORDS: Mapping[Status, str] = {
     Status.REBOOTING: "REBOOT",
     Status.RESIZING: "RESIZE",
     Status.UPDATING: "ACTIVE",
+    Status.BACKING_UP: "BACKUP",
     Status.DELETING: "SHUTDOWN",
     Status.DELETED: "SHUTDOWN",
     Status.ERROR: "ERROR",
@@ -121,7 +129,7 @@ def after(status: Status, event: Event) -> Status:
 
 def operating_status(status: Status, health: ServiceStatus, silence: float, patience: float) -> str:
     """Return the API's `operating_status`; `silence` is the heartbeat's age in seconds."""
-    if status is not Status.ACTIVE:
+    if status not in (Status.ACTIVE, Status.BACKING_UP):
         return ""
     if silence > patience:
         return "ERROR"

@@ -120,6 +120,18 @@ class Endpoint(GuestAgent):
             return self.restart()
         return self._supervisor.measure()
 
+    def take_backup(self, order: messages.BackupOrder) -> messages.StoredBackup:
+        raise errors.Unsupported(f"this agent knows no backup strategy {order.strategy!r}")
+
+    def renew_grant(self, order: messages.GrantRenewal) -> None:
+        """Nothing runs that needs one."""
+
+    def restore_backup(self, order: messages.RestoreOrder) -> messages.Restored:
+        raise errors.Unsupported(f"this agent cannot restore {order.engine!r}")
+
+    def check_data(self) -> messages.DataCheck:
+        raise errors.Unsupported("this agent cannot check data")
+
     def ping(self) -> messages.Health:
         return self._supervisor.measure()
 

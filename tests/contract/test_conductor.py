@@ -20,7 +20,7 @@ from dbaas.common.sealing import Sealer
 from dbaas.conductor.rebuilding import EVERY, rebuild, watch
 from dbaas.conductor.service import REFUSALS_LOGGED, Conductor
 from dbaas.contract import codec, errors
-from dbaas.contract.messages import Health, ServiceStatus
+from dbaas.contract.messages import Health, Progress, ServiceStatus
 from dbaas.contract.secret import Secret
 from dbaas.rpc import envelope
 from dbaas.rpc.broker import Broker
@@ -206,9 +206,11 @@ def test_the_newest_heartbeat_is_kept_whatever_the_order(place: Place, running: 
     time.sleep(0.5)
     sql = "SELECT boot,seq,service,volume_used,progress FROM guest_health WHERE instance_id=%s"
     assert tuple(place.row(sql, guest.instance)) == (2, 5, "shutdown", 11, "{}")
-    guest.beat(dataclasses.replace(HEALTH, progress={"a": 0.5}), boot=3, seq=1)
+    guest.beat(dataclasses.replace(HEALTH, progress={"a": Progress(5, 10)}), boot=3, seq=1)
     eventually(lambda: place.seq(guest) == 1)
-    assert tuple(place.row(sql, guest.instance)) == (3, 1, "healthy", 10, '{"a": 0.5}')
+    *seen, progress = place.row(sql, guest.instance)
+    assert seen == [3, 1, "healthy", 10]
+    assert codec.load(Progress, json.loads(progress)["a"]) == Progress(5, 10)
 
 
 @pytest.mark.parametrize("is_known", [False, True])

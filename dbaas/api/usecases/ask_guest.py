@@ -30,7 +30,7 @@ PATIENCE = 15.0
 
 _SHORTEST, _LONGEST, _GROWTH = 0.01, 0.2, 1.15
 """Seconds between two looks, and how they grow: an answer is seen late by a seventh of its time."""
-_ENGINE_STAYS = (Status.ACTIVE, Status.RESIZING, Status.UPDATING)
+_ENGINE_STAYS = (Status.ACTIVE, Status.RESIZING, Status.UPDATING, Status.BACKING_UP)
 _SERVING = (ServiceStatus.HEALTHY, ServiceStatus.RUNNING)
 
 

@@ -11,7 +11,7 @@ from dbaas.common.sealing import Sealer
 from dbaas.conductor import intake
 from dbaas.conductor.intake import Refused, Remark, Result
 from dbaas.contract import codec
-from dbaas.contract.messages import Health, ServiceStatus
+from dbaas.contract.messages import Health, Progress, ServiceStatus
 from dbaas.contract.secret import Secret
 from dbaas.rpc import envelope
 from dbaas.rpc.envelope import Header
@@ -34,7 +34,7 @@ NEW = dataclasses.replace(
     contact_key=CONTACT_KEY,
     contact_key_id=envelope.CONTACT,
 )
-HEALTH = Health(ServiceStatus.HEALTHY, 100, 10, "11.8.2", 5.5, {"op.1.do.1.1": 0.5})
+HEALTH = Health(ServiceStatus.HEALTHY, 100, 10, "11.8.2", 5.5, {"op.1.do.1.1": Progress(5, 10)})
 SEALER = Sealer(bytes(32))
 
 
@@ -100,9 +100,11 @@ REFUSED: dict[str, tuple[bytes, GuestIdentity | None]] = {
         message(data={"service": "healthy", "engine_version": "1\n2"}), GUEST,
     ),
     "half a character": (message("log", b'{"level":"info","text":"\\ud800"}'), GUEST),
-    "progress beyond the end": (message(data={"service": "healthy", "progress": {"a": 2}}), GUEST),
+    "progress below nothing": (
+        message(data={"service": "healthy", "progress": {"a": {"done": -1}}}), GUEST,
+    ),
     "much progress": (
-        message(data={"service": "healthy", "progress": {str(n): 0 for n in range(33)}}), GUEST,
+        message(data={"service": "healthy", "progress": {str(n): {} for n in range(33)}}), GUEST,
     ),
     "both outcomes": (message("result", {"ok": 1, "error": 2}), GUEST),
     "no outcome": (message("result", {}), GUEST),
