@@ -5,13 +5,14 @@ Secrets are sealed here, on their way in and out. Nobody asks a cloud or a guest
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import delete, func, insert, select, text, update
 from sqlalchemy.dialects.mysql import insert as upsert
 
 from dbaas.catalog import instances
-from dbaas.catalog.moments import later
+from dbaas.catalog.moments import later, seconds_since
 from dbaas.catalog.records import (
     GuestIdentity,
     GuestUsers,
@@ -26,7 +27,7 @@ from dbaas.catalog.unit import Unit
 from dbaas.common.sealing import Sealer
 from dbaas.contract import codec, errors
 from dbaas.contract.codec import Json
-from dbaas.contract.messages import Health, ServiceStatus
+from dbaas.contract.messages import Health, Progress, ServiceStatus
 from dbaas.contract.operations import State
 from dbaas.contract.secret import Secret
 
@@ -140,6 +141,27 @@ def hear_anew(unit: Unit, instance_id: str) -> None:
         update(guest_health).where(guest_health.c.instance_id == instance_id).values(boot=0, seq=0)
     )
     instances.forgive(unit, instance_id, SHUT_OUT)
+
+
+@dataclass(frozen=True)
+class Report:
+    """How far a guest's long commands are; `silence`: seconds since it was heard."""
+
+    silence: float
+    progress: Mapping[str, Progress]
+
+
+def progress(unit: Unit, instance_id: str) -> Report:
+    """Return what the guest said of its long commands, by their ids."""
+    row = unit.execute(
+        select(guest_health.c.progress, seconds_since(guest_health.c.heard_at)).where(
+            guest_health.c.instance_id == instance_id
+        )
+    ).one_or_none()
+    if row is None:
+        return Report(0.0, {})
+    said = {id_: codec.load(Progress, one) for id_, one in json.loads(row[0]).items()}
+    return Report(float(row[1]), said)
 
 
 def quarantined(unit: Unit, instance_id: str) -> list[str]:

@@ -302,11 +302,12 @@ backups = Table(
     Column("datastore_version_id", ID, ForeignKey("datastore_versions.id"), nullable=False),
     Column("status", ascii_key(16), nullable=False),
     Column("strategy", ascii_key(32), nullable=False),
-    # Where its objects are: below a prefix which is its id, or, of a foreign one, one object.
+    # Where its objects are: below a prefix which is its id. Of one that was registered, the name of
+    # the object that was named then: a manifest of ours, or a plain stream.
     Column("storage", ascii_key(32), nullable=False),
     Column("account", String(255), nullable=False),
     Column("container", String(255), nullable=False),
-    Column("plain", String(1024), nullable=False, server_default=""),
+    Column("object_name", String(1024), nullable=False, server_default=""),
     Column("location", String(2048)),
     Column("data_key", JSON),
     Column("manifest_sha256", ascii_key(64)),

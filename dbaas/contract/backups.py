@@ -80,6 +80,31 @@ def segment_name(number: int) -> str:
     return f"{number:08d}"
 
 
+@dataclass(frozen=True)
+class Whereabouts:
+    """Where the objects of a backup are in its container, and under which id they were made."""
+
+    stream: str
+    prefix: str
+    plain: str = ""
+    """Of a foreign one: the end of its only object's name, which says what it is."""
+
+
+def whereabouts(backup_id: str, object_name: str = "") -> Whereabouts:
+    """Return where a backup is; `object_name` is that by which one of elsewhere was registered.
+
+    A manifest is one of ours; all else is a plain stream: `old/o.xbstream.gz` begins with `old/o`
+    and ends in `.xbstream.gz`.
+    """
+    if not object_name:
+        return Whereabouts(backup_id, prefix(backup_id))
+    directory, slash, last = object_name.rpartition("/")
+    if last == MANIFEST and directory:
+        return Whereabouts(directory.rpartition("/")[2], directory + slash)
+    stem, dot, end = last.partition(".")
+    return Whereabouts(backup_id, f"{directory}{slash}{stem}", f"{dot}{end}")
+
+
 Position = Mapping[str, str]
 """Where in an engine's history a backup is, in the terms of its strategy."""
 

@@ -91,6 +91,8 @@ class Progress:
     rate: float = 0.0
     wants: int = 0
     """The first segment that it has no grant for, of those that it needs soon; 0: none."""
+    backup: str = ""
+    """The backup that `wants` is about."""
 
 
 @dataclass(frozen=True)
@@ -301,8 +303,8 @@ class RestorePart:
     manifest_sha256: str = ""
     """Of the manifest's object; empty where there is none: a plain stream of another system."""
     plain: str = ""
-    """The name of that stream's one object below the prefix, which ends in what it was packed
-    with."""
+    """The end of that stream's one name, after the prefix: it says what it was packed with, as
+    `.xbstream.gz`."""
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,7 @@ def upgrade() -> None:
         ),
         sa.Column("account", sa.String(length=255), nullable=False),
         sa.Column("container", sa.String(length=255), nullable=False),
-        sa.Column("plain", sa.String(length=1024), server_default="", nullable=False),
+        sa.Column("object_name", sa.String(length=1024), server_default="", nullable=False),
         sa.Column("location", sa.String(length=2048), nullable=True),
         sa.Column(
             "data_key", mysql.LONGTEXT(charset="utf8mb4", collation="utf8mb4_bin"), nullable=True

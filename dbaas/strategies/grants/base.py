@@ -17,8 +17,9 @@ Method = Literal["PUT", "GET"]
 
 @dataclass(frozen=True)
 class Place:
-    """Where the objects of one backup are: their names begin with `prefix`, which ends in `/`.
+    """Where the objects of one backup are: their names begin with `prefix`.
 
+    It ends in `/`, but for a foreign backup of one object: there it is the begin of its name.
     `account`: whose storage it is, in the storage's own terms; it follows from the project, and is
     kept, since an operator may change how.
     """
