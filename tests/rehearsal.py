@@ -3,6 +3,7 @@
 Guests and broker are in memory. What is asked for is carried out while whoever asked waits.
 """
 
+import json
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -16,7 +17,7 @@ from sqlalchemy import update
 
 from dbaas.api import app, options
 from dbaas.api.offers import CloudOffers
-from dbaas.catalog import datastores, guests, operation_views, operations, tables, unit
+from dbaas.catalog import datastores, guests, leftovers, operation_views, operations, tables, unit
 from dbaas.catalog.moments import NOW
 from dbaas.catalog.unit import Catalog, Unit
 from dbaas.cloud.base import Cloud
@@ -24,7 +25,16 @@ from dbaas.common import certificates, config, killpoints, sealing
 from dbaas.common.killpoints import Reached
 from dbaas.contract import codec, errors
 from dbaas.contract.interfaces import GUEST_VERBS
-from dbaas.contract.messages import Failure, Health, Prepared, ServiceStatus, VolumeSize
+from dbaas.contract.messages import (
+    BackupOrder,
+    DataCheck,
+    Failure,
+    Health,
+    Prepared,
+    Restored,
+    ServiceStatus,
+    VolumeSize,
+)
 from dbaas.contract.operations import State
 from dbaas.taskmanager.endings import InstanceEndings
 from dbaas.taskmanager.flow import Flow
@@ -33,12 +43,15 @@ from dbaas.taskmanager.journal import CatalogJournal
 from dbaas.taskmanager.runner import Runner
 from dbaas.taskmanager.steps.services import Entrance, Services
 from dbaas.taskmanager.toolbox import Means
+from tests.fakes.vault import FakeVault
 
 HEALTH = Health(ServiceStatus.HEALTHY, 1 << 30, 1 << 20)
 ANSWERS: Mapping[type, object] = {
     Health: HEALTH,
     Prepared: Prepared(HEALTH),
     VolumeSize: VolumeSize(1 << 30, 1 << 20),
+    Restored: Restored(1 << 20, 0.5),
+    DataCheck: DataCheck(3, 1000, 0.1),
 }
 """What a guest that is well says, by the type that a verb gives."""
 
@@ -89,7 +102,8 @@ class ObligingBroker:
 class ObligingGuests:
     """Answer every command at once, and well unless told otherwise; the task manager's `Bus`."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, vault: FakeVault) -> None:
+        self.vault = vault
         self.asked: list[str] = []
         """Every verb, in order."""
         self.fails: dict[str, errors.Error] = {}
@@ -106,7 +120,10 @@ class ObligingGuests:
         request_id: str,
     ) -> None:
         self.asked.append(method)
-        result: object = {"ok": codec.dump(ANSWERS.get(GUEST_VERBS[method].gives))}
+        answer = ANSWERS.get(GUEST_VERBS[method].gives)
+        if method == "take_backup":
+            answer = self.vault.fill(codec.load(BackupOrder, json.loads(body)["args"]))
+        result: object = {"ok": codec.dump(answer)}
         if failure := self.fails.pop(method, None):
             result = {"error": codec.dump(Failure(type(failure).__name__, failure.text))}
 
@@ -128,6 +145,12 @@ class Rehearsal:
         self._catalog = catalog
         self._means = means
 
+    def sweep(self) -> None:
+        """Do that duty now: whatever was granted to guests is over."""
+        self._catalog.run(_end_grants)
+        self._catalog.run(lambda one: leftovers.sweep(one, self._means.sealer))
+        self.wake("")
+
     def wake(self, _operation_id: str) -> None:
         """Carry on what was asked for until nothing is left to do."""
         means = replace(self._means, reached=lambda *point: self.reached(*point))
@@ -140,6 +163,10 @@ class Rehearsal:
             if not claims:
                 time.sleep(PAUSE)  # a step may wait for its cloud
                 self._catalog.run(_hurry)
+
+
+def _end_grants(one: Unit) -> None:
+    one.execute(update(tables.backups).values(granted_until=NOW))
 
 
 def _hurry(one: Unit) -> None:
@@ -168,7 +195,8 @@ def rehearsing(
             lambda one: datastores.register(one, "mariadb", "11.8", "11.8", "mariadb", image)
         )
         sealer = sealing.from_conf(conf)
-        bus = ObligingGuests(catalog)
+        vault = FakeVault()
+        bus = ObligingGuests(catalog, vault)
         means = Means(
             journal=CatalogJournal(catalog, lambda _operation, _seconds: None),
             cloud=cloud,
@@ -181,6 +209,7 @@ def rehearsing(
                 broker=ObligingBroker(),  # type: ignore[arg-type] # a fake
                 authority=certificates.create_authority("rehearsal"),
                 entrance=Entrance("127.0.0.1", 5671, "guest"),
+                vaults={vault.name: vault},
             ),
         )
         stage = Rehearsal(catalog, means, bus)

@@ -15,7 +15,7 @@ from dbaas.catalog.records import Datastore, DatastoreVersion, InstanceLine, Ins
 from dbaas.cloud.base import Flavor
 from dbaas.common import certificates
 from dbaas.contract import states
-from dbaas.contract.messages import UserView
+from dbaas.contract.messages import Progress, UserView
 from dbaas.contract.states import Status
 
 Json = dict[str, Any]
@@ -246,6 +246,17 @@ def flavor(one: Flavor, at: Site) -> Json:
     }
 
 
+def work(done: Progress) -> Json:
+    """How far a guest is with something long; the whole is an estimate."""
+    return {
+        "bytes": done.done,
+        "total_bytes": done.total or None,
+        "percent": round(min(100.0, 100 * done.done / done.total), 1) if done.total else None,
+        "stored_bytes": done.stored,
+        "rate_mb_s": round(done.rate / 1e6, 1),
+    }
+
+
 def operation(one: OperationView, at: Site) -> Json:
     view: Json = {
         "id": one.id,
@@ -253,7 +264,7 @@ def operation(one: OperationView, at: Site) -> Json:
         "state": one.state,
         "phase": one.phase,
         "progress": round(one.progress, 3),
-        "instance_id": one.instance_id,
+        "instance_id": one.instance_id or None,
         "request_id": one.request_id,
         "user_id": one.user_id,
         "superseded_by": one.superseded_by,
@@ -274,6 +285,8 @@ def operation(one: OperationView, at: Site) -> Json:
         ],
         "links": at.links("operations", one.id),
     }
+    if one.work is not None:
+        view["work"] = work(one.work)
     if one.fault is not None:
         view["fault"] = {
             "message": one.fault.message,

@@ -224,6 +224,18 @@ def add(unit: Unit, new: NewInstance) -> None:
     )
 
 
+SCRATCH_PROJECT = "dbaas-verification"
+"""Whose the instances are in which backups are verified: nobody's, and no quota holds for them."""
+
+
+def add_scratch(unit: Unit, new: NewInstance) -> None:
+    """Write the row of an instance that no tenant asked for."""
+    unlimited = dict.fromkeys(quotas.RESOURCES, quotas.UNLIMITED)
+    taken = {"instances": 1, "ram": new.flavor_ram_mib, "volumes": new.volume_gib}
+    quotas.charge(unit, new.project_id, taken, unlimited)
+    add(unit, new)
+
+
 def lock(unit: Unit, instance_id: str, project_id: str | None = None) -> LockedInstance:
     """Lock the row until the transaction ends; raise `NotFound` as `show` does."""
     row = unit.execute(
@@ -470,6 +482,15 @@ def bury(unit: Unit, instance_id: str) -> None:
             "volumes": instance.volume_charged_gib,
         },
     )
+
+
+def bury_scratch(unit: Unit, instance_id: str) -> None:
+    """End the life of one that no tenant asked for; one that never began is fine."""
+    try:
+        happened(unit, instance_id, Event.DELETE)
+    except errors.NotFound:
+        return
+    bury(unit, instance_id)
 
 
 def _not_found(instance_id: str) -> errors.NotFound:

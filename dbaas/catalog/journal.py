@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import and_, bindparam, case, delete, func, insert, or_, select, update
 from sqlalchemy.dialects import mysql
 
+from dbaas.catalog import backups
 from dbaas.catalog.moments import NOW, later, later_by, seconds_since, seconds_until
 from dbaas.catalog.tables import commands as command_table
 from dbaas.catalog.tables import instance_locks
@@ -429,6 +430,8 @@ def end(unit: Unit, operation_id: str, state: State, fault: Fault | None) -> Non
             **({} if fault is None else _fault(fault)),
         )
     )
+    if state is not State.SUCCEEDED:
+        backups.operation_ended(unit, operation_id, "" if fault is None else fault.message)
     unit.execute(delete(command_table).where(command_table.c.operation_id == operation_id))
     unit.execute(delete(instance_locks).where(instance_locks.c.operation_id == operation_id))
     unit.execute(

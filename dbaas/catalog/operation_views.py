@@ -1,5 +1,7 @@
 """Operations as people see them, and what people decide about those that stopped half way."""
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,10 +9,11 @@ from sqlalchemy import case, select, update
 
 from dbaas.catalog import journal
 from dbaas.catalog.moments import NOW, later
-from dbaas.catalog.tables import operation_steps
+from dbaas.catalog.tables import guest_health, operation_steps
 from dbaas.catalog.tables import operations as table
 from dbaas.catalog.unit import Unit
-from dbaas.contract import errors
+from dbaas.contract import codec, errors
+from dbaas.contract.messages import Progress
 from dbaas.contract.operations import (
     ENDED,
     Fault,
@@ -50,6 +53,8 @@ class OperationView:
     run_at: Any
     owner: str | None
     steps: tuple[StepView, ...] = ()
+    work: Progress | None = None
+    """How far its guest is with a long command, where one runs."""
 
     @property
     def progress(self) -> float:
@@ -84,7 +89,8 @@ def page(
         )
     rows = unit.execute(query).all()
     steps = _steps(unit, [row.id for row in rows])
-    return [_view(row, steps.get(row.id, ())) for row in rows]
+    work = _work(unit, rows)
+    return [_view(row, steps.get(row.id, ()), work.get(row.id)) for row in rows]
 
 
 def show(unit: Unit, operation_id: str, project_id: str | None = None) -> OperationView:
@@ -95,7 +101,7 @@ def show(unit: Unit, operation_id: str, project_id: str | None = None) -> Operat
     row = unit.execute(query).one_or_none()
     if row is None:
         raise errors.NotFound(f"Operation {operation_id} cannot be found.")
-    return _view(row, _steps(unit, [row.id]).get(row.id, ()))
+    return _view(row, _steps(unit, [row.id]).get(row.id, ()), _work(unit, [row]).get(row.id))
 
 
 def stuck(unit: Unit) -> list[str]:
@@ -175,7 +181,25 @@ def _steps(unit: Unit, ids: list[str]) -> dict[str, tuple[StepView, ...]]:
     return found
 
 
-def _view(row: Any, steps: tuple[StepView, ...]) -> OperationView:
+def _work(unit: Unit, rows: Sequence[Any]) -> dict[str, Progress]:
+    """Return what guests say of the long commands of those operations that go on."""
+    going = {row.id: row.instance_id for row in rows if row.state == State.RUNNABLE}
+    if not going:
+        return {}
+    said = unit.execute(
+        select(guest_health.c.progress).where(
+            guest_health.c.instance_id.in_(set(going.values())), guest_health.c.progress != "{}"
+        )
+    )
+    progress = {
+        command.partition(".")[0]: codec.load(Progress, one)
+        for (document,) in said
+        for command, one in json.loads(document).items()
+    }
+    return {id_: one for id_, one in progress.items() if id_ in going}
+
+
+def _view(row: Any, steps: tuple[StepView, ...], work: Progress | None = None) -> OperationView:
     return OperationView(
         id=row.id,
         kind=row.kind,
@@ -194,4 +218,5 @@ def _view(row: Any, steps: tuple[StepView, ...]) -> OperationView:
         run_at=row.run_at,
         owner=row.owner,
         steps=steps,
+        work=work,
     )

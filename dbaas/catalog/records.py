@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from dbaas.contract.messages import Health, ServiceStatus
+from dbaas.contract.backups import BackupStatus, Position
+from dbaas.contract.messages import Health, Progress, ServiceStatus
 from dbaas.contract.secret import Secret
 from dbaas.contract.states import Status
 
@@ -211,3 +212,106 @@ class Outstanding:
     operation_id: str
     instance_id: str
     method: str
+
+
+@dataclass(frozen=True)
+class NewBackup:
+    """A backup to be, or one that was made elsewhere and is registered; sizes in bytes.
+
+    `operation_id`: what makes it. One that is registered is usable at once.
+    """
+
+    id: str
+    project_id: str
+    user_id: str
+    name: str
+    description: str | None
+    instance_id: str | None
+    datastore_version_id: str
+    strategy: str
+    storage: str
+    container: str
+    parent_id: str | None = None
+    schedule_id: str | None = None
+    operation_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Registration:
+    """What is known of a backup that was made elsewhere, from its manifest or from its object."""
+
+    account: str
+    object_name: str
+    location: str
+    stored_size: int
+    restored_size: int
+    data_size: int | None = None
+    data_key: Any = None
+    manifest_sha256: str | None = None
+    position: Position | None = None
+    engine_version: str = ""
+    taken_at: float | None = None
+    """In seconds since 1970."""
+
+
+@dataclass(frozen=True)
+class LockedBackup:
+    """What decides about a change, read under the row's lock."""
+
+    id: str
+    project_id: str
+    name: str
+    status: BackupStatus
+    deleting: bool
+    instance_id: str | None
+    parent_id: str | None
+    operation_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class BackupRecord:
+    """A backup with the datastore of which it is; sizes in bytes, None while they are unknown.
+
+    `engine` is the name of what drives the datastore, `data_key` sealed JSON, and `progress` what
+    the guest said last of its making: both None where there is none.
+    """
+
+    id: str
+    project_id: str
+    user_id: str
+    name: str
+    description: str | None
+    instance_id: str | None
+    parent_id: str | None
+    status: BackupStatus
+    datastore_id: str
+    datastore: str
+    version_id: str
+    version_name: str
+    version: str
+    engine: str
+    strategy: str
+    storage: str
+    account: str
+    container: str
+    object_name: str
+    location: str | None
+    data_key: Any
+    manifest_sha256: str | None
+    stored_size: int | None
+    data_size: int | None
+    restored_size: int | None
+    position: Position | None
+    engine_version: str
+    taken_at: datetime | None
+    seconds: float | None
+    schedule_id: str | None
+    operation_id: str | None
+    deleting: bool
+    fault: str | None
+    verified_at: datetime | None
+    verification: Mapping[str, Any] | None
+    created_at: datetime
+    updated_at: datetime
+    deleted_at: datetime | None
+    progress: Progress | None

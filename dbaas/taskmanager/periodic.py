@@ -5,8 +5,9 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dbaas.catalog import guests, idempotency, leases, operation_views, operations
+from dbaas.catalog import guests, idempotency, leases, leftovers, operation_views, operations
 from dbaas.catalog.unit import Catalog, Unit
+from dbaas.common.sealing import Sealer
 from dbaas.contract import errors
 
 LOG = logging.getLogger(__name__)
@@ -21,12 +22,16 @@ class Duty:
     work: Callable[[Unit], object]
 
 
-DUTIES = (
-    Duty("forget-idempotency-keys", 600.0, idempotency.purge),
-    Duty("forget-health-of-strangers", 600.0, guests.forget_strangers),
-    Duty("wipe-answers", 30.0, operations.wipe_answers),
-    Duty("report-stuck-operations", 60.0, lambda unit: _report(operation_views.stuck(unit))),
-)
+def duties(sealer: Sealer) -> tuple[Duty, ...]:
+    """Return all of them; `sealer` is for those that ask for operations."""
+    return (
+        Duty("forget-idempotency-keys", 600.0, idempotency.purge),
+        Duty("forget-health-of-strangers", 600.0, guests.forget_strangers),
+        Duty("wipe-answers", 30.0, operations.wipe_answers),
+        Duty("report-stuck-operations", 60.0, lambda unit: _report(operation_views.stuck(unit))),
+        Duty("sweep-backups", 30.0, lambda unit: leftovers.sweep(unit, sealer)),
+    )
+
 
 _LOOK = 5.0
 
@@ -34,7 +39,7 @@ _LOOK = 5.0
 class Periodic:
     """One thread; it never does the same duty beside another process."""
 
-    def __init__(self, catalog: Catalog, duties: tuple[Duty, ...] = DUTIES) -> None:
+    def __init__(self, catalog: Catalog, duties: tuple[Duty, ...]) -> None:
         self._catalog = catalog
         self._duties = duties
         self._stop = threading.Event()

@@ -35,7 +35,7 @@ from dbaas.taskmanager.flows import FLOWS
 from dbaas.taskmanager.hints import Hints
 from dbaas.taskmanager.journal import CatalogJournal
 from dbaas.taskmanager.leases import HeldLease, Keeper
-from dbaas.taskmanager.periodic import Periodic
+from dbaas.taskmanager.periodic import Periodic, duties
 from dbaas.taskmanager.runner import Runner
 from dbaas.taskmanager.steps.services import Entrance, Services
 from dbaas.taskmanager.toolbox import Means
@@ -214,7 +214,7 @@ def serve(conf: cfg.ConfigOpts, cloud: Cloud) -> None:
     runner = Runner(means, FLOWS, InstanceEndings(), listeners)
     manager = TaskManager(conf, catalog, runner, hints)
     server = control.WakeServer(conf, hints.now)
-    periodic = Periodic(catalog)
+    periodic = Periodic(catalog, duties(sealer))
     stop = stopping.on_signals()
     faulthandler.register(signal.SIGUSR1)
     gc.freeze()  # what is loaded by now stays: no collection needs to look at it

@@ -134,21 +134,37 @@ class Toolbox:
     def call(self, instance_id: str, method: str, order: object = None) -> Any:
         """Make one journalled call."""
         self._calls += 1
-        position = self._op.position
-        command_id = (
-            f"{self._op.id}.{position.step}.{position.phase}.{position.attempt}.{self._calls}"
-        )
+        command_id = f"{self._attempt}{self._calls}"
         return self._journalled(command_id, instance_id, GUEST_VERBS[method], order)
 
+    def tell(self, instance_id: str, method: str, order: object, about: str) -> None:
+        """Give an order whose answer nobody waits for: it is no call of the step's.
+
+        `about` tells it from others of this attempt. It may be another one each time, and is not
+        given while the last one may be on its way.
+        """
+        prefix = f"{self._attempt}{about}."
+        told = [one for id_, one in self._commands.items() if id_.startswith(prefix)]
+        if any(one.age < PUBLISH_AGAIN for one in told):
+            return
+        verb, body = GUEST_VERBS[method], _body(order)
+        self._send_new(f"{prefix}{len(told) + 1}", instance_id, verb, body)
+
     def outstanding(self) -> list[CommandRecord]:
-        """Return the commands of the present attempt that were not answered, in order."""
-        position = self._op.position
-        prefix = f"{self._op.id}.{position.step}.{position.phase}.{position.attempt}."
+        """Return the calls of the present attempt that were not answered, in order."""
         return [
             command
             for command in self._commands.values()
-            if command.id.startswith(prefix) and not command.answered and command.method != "cancel"
+            if command.id.startswith(self._attempt)
+            and not command.answered
+            and command.id.removeprefix(self._attempt).isdecimal()
         ]
+
+    @property
+    def _attempt(self) -> str:
+        """What the ids of all commands of the present attempt begin with."""
+        position = self._op.position
+        return f"{self._op.id}.{position.step}.{position.phase}.{position.attempt}."
 
     def cancel_outstanding(self) -> bool:
         """Make sure that no command of this attempt is running; return False if nobody knows.
@@ -181,17 +197,11 @@ class Toolbox:
 
     def _journalled(self, command_id: str, instance_id: str, verb: Verb, order: object) -> Any:
         body = b"{}" if verb.takes is None else _body(order)
-        digest = self._means.sealer.digest(f"{verb.name} {instance_id} {body.decode()}")
         known = self._commands.get(command_id)
         if known is None:
-            command = CommandRecord(
-                command_id, instance_id, verb.name, digest, False, None, 0.0, verb.deadline
-            )
-            self._journal(lambda journal: journal.write_command(self._claim, command))
-            self._commands[command_id] = command
-            self._publish(command, verb, body)
+            self._send_new(command_id, instance_id, verb, body)
             raise Wait(PUBLISH_AGAIN)
-        if known.digest != digest:
+        if known.digest != self._digest(instance_id, verb, body):
             raise errors.NeedsOperator(
                 f"step {self._step} asked {verb.name} something else when it ran again"
             )
@@ -208,6 +218,18 @@ class Toolbox:
             self._journal(lambda journal: journal.touch_command(self._claim, command_id))
             self._publish(known, verb, body)
         raise Wait(min(max(PUBLISH_AGAIN - known.age, 0.1), known.left))
+
+    def _send_new(self, command_id: str, instance_id: str, verb: Verb, body: bytes) -> None:
+        digest = self._digest(instance_id, verb, body)
+        command = CommandRecord(
+            command_id, instance_id, verb.name, digest, False, None, 0.0, verb.deadline
+        )
+        self._journal(lambda journal: journal.write_command(self._claim, command))
+        self._commands[command_id] = command
+        self._publish(command, verb, body)
+
+    def _digest(self, instance_id: str, verb: Verb, body: bytes) -> str:
+        return self._means.sealer.digest(f"{verb.name} {instance_id} {body.decode()}")
 
     def _publish(self, command: CommandRecord, verb: Verb, body: bytes) -> None:
         self.reached(Side.BEFORE_CALL)

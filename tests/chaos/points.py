@@ -14,7 +14,7 @@ from dbaas.contract import errors
 from dbaas.taskmanager.flow import Flow
 from dbaas.taskmanager.flows import FLOWS
 from tests import rehearsal
-from tests.chaos import requests
+from tests.chaos import backup_requests, requests
 from tests.fakes.cloud import FakeCloud
 from tests.rehearsal import Api, Rehearsal
 
@@ -37,7 +37,8 @@ class Point:
 
 def all_points(catalog_url: str, home: Path) -> list[Point]:
     """Return every point of every flow, in the order in which an operation reaches them."""
-    assert set(requests.CHANGES) | {requests.CREATE} == set(FLOWS), (
+    asked_for = {requests.CREATE, *requests.CHANGES, *backup_requests.KINDS}
+    assert asked_for == set(FLOWS), (
         "a flow that nobody asks for: say in tests/chaos/requests.py how a tenant does"
     )
     reached: list[Point] = []
@@ -46,7 +47,24 @@ def all_points(catalog_url: str, home: Path) -> list[Point]:
         _forwards(api)
         forwards = len(reached)
         _back(api, stage)
-    return reached[:forwards] + [point for point in reached[forwards:] if point.undo]
+    found = reached[:forwards] + [point for point in reached[forwards:] if point.undo]
+    return [point for point in found if point.kind not in backup_requests.KINDS]
+
+
+def points_of_backups(catalog_url: str, home: Path) -> list[Point]:
+    """Return every point of the flows that are about backups, but for the way back of restores,
+    which is that of creates."""
+    reached: list[Point] = []
+    with rehearsal.rehearsing(catalog_url, home, FakeCloud()) as (api, stage):
+        instance = requests.create_instance(api)
+        stage.reached = noting(reached)
+        backup = backup_requests.create_backup(api, instance)
+        backup_requests.restore_instance(api, backup)
+        backup_requests.verify_backup(api, backup)
+        backup_requests.delete_backup(api, backup)
+        stage.sweep()
+        backup_requests.back_up_and_delete(api, instance)
+    return [point for point in reached if point.kind in backup_requests.KINDS]
 
 
 def points_of_accepting(catalog_url: str, home: Path) -> dict[str, list[Point]]:
@@ -83,7 +101,7 @@ def _back(api: Api, stage: Rehearsal) -> None:
     """Let each flow fail as late as it may: before its pivot, or in its last step."""
     for kind, flow in FLOWS.items():
         last = last_that_undoes(flow)
-        if last is None:
+        if last is None or kind in backup_requests.KINDS:
             continue
         failing_flows = {**FLOWS, kind: failing(flow, last)}
         if kind == requests.CREATE:

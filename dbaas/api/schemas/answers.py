@@ -137,7 +137,7 @@ OPERATION = item(
         "state": TEXT,
         "phase": TEXT,
         "progress": NUMBER,
-        "instance_id": TEXT,
+        "instance_id": {"type": ["string", "null"]},
         "request_id": TEXT,
         "created": MOMENT,
         "updated": MOMENT,

@@ -1,23 +1,15 @@
 """From an accepted request to a database server that answers."""
 
-import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dbaas.catalog import guests, instances
-from dbaas.cloud.base import ServerOrder, VolumeOrder
-from dbaas.common import certificates
-from dbaas.contract import codec, errors
-from dbaas.contract.messages import CONTACT_FILE, Health, Prepare, ServerCertificate
-from dbaas.contract.operations import LedgerKind, Operation
+from dbaas.contract.messages import Health, Restored, RestorePart, ServerCertificate
+from dbaas.contract.operations import Operation
 from dbaas.contract.requests import CreateInstance
-from dbaas.contract.secret import Secret
 from dbaas.contract.states import Event
-from dbaas.taskmanager.flow import Flow, Step, Unreachable
-from dbaas.taskmanager.steps import bus, cloud
-from dbaas.taskmanager.steps.services import Services
+from dbaas.taskmanager.flow import HOUR, Flow, Step, Unreachable
+from dbaas.taskmanager.steps import building, bus, cloud, restoring
 from dbaas.taskmanager.toolbox import Toolbox
-
-CERTIFICATE_DAYS = 3650
 
 
 @dataclass
@@ -33,95 +25,20 @@ class Creation:
     health: Health | None = None
 
 
+@dataclass
+class Restoration(Creation):
+    """The same with what it begins with."""
+
+    parts: tuple[RestorePart, ...] = field(default=())
+    restored: Restored | None = None
+
+
 def begin(op: Operation, request: CreateInstance) -> Creation:
     return Creation(op.instance_id, request)
 
 
-def make_volume(op: Creation, tools: Toolbox) -> None:
-    volumes = tools.cloud.volumes
-    request = op.request
-    volume = tools.make(
-        op.instance_id,
-        LedgerKind.VOLUME,
-        volumes.find_volume,
-        lambda name: volumes.create_volume(
-            VolumeOrder(name, request.volume_gib, request.volume_type, request.availability_zone)
-        ),
-        tools.cloud.settle_time,
-    )
-    if volume.interrupted:
-        cloud.make_anew(lambda: volumes.delete_volume(volume.name), tools)
-    cloud.expect_volume(volume.state, tools)
-    tools.write(lambda unit: instances.describe(unit, op.instance_id, volume_id=volume.id))
-
-
-def issue_certificate(op: Creation, tools: Toolbox) -> None:
-    services: Services = tools.services
-    issued = certificates.issue(
-        services.authority,
-        op.instance_id,
-        [address for address in (op.address, op.address6, op.public_address) if address],
-        [op.instance_id],
-        CERTIFICATE_DAYS,
-    )
-    op.certificate = ServerCertificate(issued.cert_pem, issued.key_pem, services.authority.cert_pem)
-    shown = issued.cert_pem + services.authority.cert_pem
-    tools.write(lambda unit: instances.set_certificate(unit, op.instance_id, shown))
-
-
-def boot_server(op: Creation, tools: Toolbox) -> None:
-    compute = tools.cloud.compute
-    contact = bus.contact_of(op.instance_id, tools)
-    ports = [tools.name_of(op.instance_id, LedgerKind.PORT)]
-    if tools.cloud.networks.management_network():
-        ports.append(tools.name_of(op.instance_id, LedgerKind.MANAGEMENT_PORT))
-    volume = tools.name_of(op.instance_id, LedgerKind.VOLUME)
-    server = tools.make(
-        op.instance_id,
-        LedgerKind.SERVER,
-        compute.find_server,
-        lambda name: compute.create_server(
-            ServerOrder(
-                name=name,
-                flavor=op.request.flavor,
-                image=op.request.image,
-                image_tags=op.request.image_tags,
-                ports=tuple(ports),
-                volumes=(volume,),
-                files={CONTACT_FILE: Secret(json.dumps(codec.dump(contact)))},
-                availability_zone=op.request.availability_zone,
-                hostname=op.instance_id,
-            )
-        ),
-        tools.cloud.settle_time,
-    )
-    if server.interrupted:
-        cloud.make_anew(lambda: compute.delete_server(server.name), tools)
-    cloud.expect_server(server, tools)
-    tools.write(lambda unit: instances.describe(unit, op.instance_id, server_id=server.id))
-
-
-def prepare_database(op: Creation, tools: Toolbox) -> None:
-    if op.certificate is None:
-        raise errors.Failed("The instance has no certificate.")
-    request = op.request
-    prepared = tools.guest(op.instance_id).prepare(
-        Prepare(
-            engine=request.engine,
-            version=request.engine_version,
-            memory_mib=request.flavor_ram_mib,
-            server_id=_server_number(op.instance_id),
-            certificate=op.certificate,
-            databases=request.databases,
-            users=request.users,
-        )
-    )
-    op.health = prepared.health
-
-
-def _server_number(instance_id: str) -> int:
-    """Return what tells the servers of a replication topology apart: 32 random bits, not zero."""
-    return int(instance_id[:8], 16) or 1
+def begin_restoration(op: Operation, request: CreateInstance) -> Restoration:
+    return Restoration(op.instance_id, request)
 
 
 def show_instance_active(op: Creation, tools: Toolbox) -> None:
@@ -132,23 +49,40 @@ def show_instance_active(op: Creation, tools: Toolbox) -> None:
     tools.write(lambda unit: instances.happened(unit, op.instance_id, Event.PREPARED))
 
 
+_BUILT = (
+    Step(bus.write_credentials, undo=bus.forget_credentials),
+    Step(bus.make_bus_objects, undo=bus.remove_bus_objects),
+    Step(cloud.make_ports, undo=cloud.delete_ports),
+    Step(building.make_volume, undo=cloud.delete_volume),
+    Step(building.issue_certificate),
+    Step(building.boot_server, undo=cloud.delete_server),
+    Step(bus.introduce),
+    Step(bus.note_introduction),
+    Step(bus.retire_first_contact),
+)
+
 CREATE_INSTANCE = Flow(
     "create_instance",
     CreateInstance,
     Creation,
     begin,
-    (
-        Step(bus.write_credentials, undo=bus.forget_credentials),
-        Step(bus.make_bus_objects, undo=bus.remove_bus_objects),
-        Step(cloud.make_ports, undo=cloud.delete_ports),
-        Step(make_volume, undo=cloud.delete_volume),
-        Step(issue_certificate),
-        Step(boot_server, undo=cloud.delete_server),
-        Step(bus.introduce),
-        Step(bus.note_introduction),
-        Step(bus.retire_first_contact),
-        Step(prepare_database),
-        Step(show_instance_active),
-    ),
+    (*_BUILT, Step(building.prepare_database), Step(show_instance_active)),
     unreachable=Unreachable.GO_ON,  # a failure undoes, and that deletes the server
 )
+
+RESTORE_INSTANCE = Flow(
+    "restore_instance",
+    CreateInstance,
+    Restoration,
+    begin_restoration,
+    (
+        *_BUILT,
+        Step(restoring.open_backups),
+        Step(restoring.restore_data, deadline=restoring.PATIENCE),
+        Step(building.prepare_database),
+        Step(show_instance_active),
+    ),
+    deadline=restoring.PATIENCE + 2 * HOUR,
+    unreachable=Unreachable.GO_ON,
+)
+"""The same, on what backups hold."""

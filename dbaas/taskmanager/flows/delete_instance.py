@@ -1,12 +1,16 @@
 """Everything that an instance has goes; there is no way back."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dbaas.catalog import guests, instances
+from dbaas.contract import errors
+from dbaas.contract.messages import Grant, StoredBackup
 from dbaas.contract.operations import Operation
-from dbaas.contract.requests import DeleteInstance
-from dbaas.taskmanager.flow import Flow, Step, Unreachable
-from dbaas.taskmanager.steps import bus, cloud
+from dbaas.contract.requests import CreateBackup, DeleteInstance
+from dbaas.contract.secret import Secret
+from dbaas.contract.states import Event
+from dbaas.taskmanager.flow import HOUR, Flow, Step, Unreachable
+from dbaas.taskmanager.steps import bus, cloud, storing
 from dbaas.taskmanager.toolbox import Toolbox
 
 
@@ -30,19 +34,64 @@ def record_deletion(op: Deletion, tools: Toolbox) -> None:
     tools.write(lambda unit: instances.bury(unit, op.instance_id))
 
 
+_GONE = (
+    Step(give_guest_up, pivot=True),
+    Step(cloud.delete_server),
+    Step(cloud.delete_volume),
+    Step(cloud.delete_ports),
+    Step(bus.remove_bus_objects),
+    Step(record_deletion),
+)
+
 DELETE_INSTANCE = Flow(
     "delete_instance",
     DeleteInstance,
     Deletion,
     begin,
-    (
-        Step(give_guest_up, pivot=True),
-        Step(cloud.delete_server),
-        Step(cloud.delete_volume),
-        Step(cloud.delete_ports),
-        Step(bus.remove_bus_objects),
-        Step(record_deletion),
-    ),
+    _GONE,
     unreachable=Unreachable.GO_ON,
     ends_guest=True,
 )
+
+
+@dataclass
+class LastDays(Deletion):
+    """The same after a last backup."""
+
+    backup: CreateBackup
+    account: str = ""
+    key: Secret | None = None
+    grant: Grant | None = None
+    since: dict[str, str] = field(default_factory=dict)
+    stored: StoredBackup | None = None
+    manifest_sha256: str = ""
+
+
+def begin_with_backup(op: Operation, request: DeleteInstance) -> LastDays:
+    if request.final_backup is None:
+        raise errors.Failed("There is no backup to be taken first.")
+    return LastDays(op.instance_id, request.final_backup)
+
+
+def show_instance_deleting(op: LastDays, tools: Toolbox) -> None:
+    storing.record_backup(op, tools)
+    tools.write(lambda unit: instances.happened(unit, op.instance_id, Event.DELETE))
+
+
+BACK_UP_AND_DELETE_INSTANCE = Flow(
+    "back_up_and_delete_instance",
+    DeleteInstance,
+    LastDays,
+    begin_with_backup,
+    (
+        Step(storing.prepare_storage, deadline=HOUR / 4),
+        Step(storing.take_backup, deadline=storing.PATIENCE),
+        Step(storing.see_what_is_stored, deadline=storing.APPEARS),
+        Step(storing.store_manifest, deadline=HOUR / 4),
+        Step(show_instance_deleting),
+        *_GONE,
+    ),
+    deadline=storing.PATIENCE + 6 * HOUR,
+    unreachable=Unreachable.GO_ON,
+)
+"""Without a backup nothing is deleted: the instance goes on then, and says why."""
