@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,13 +19,15 @@ from typing import Any
 
 import pymysql
 import pymysql.cursors
+from prometheus_client.parser import text_string_to_metric_families
 
-from dbaas.manage.stack import credentials, plan, processes
+from dbaas.manage.stack import credentials, lifecycle, plan, processes
 from dbaas.manage.stack.plan import Plan
 from tests.functional import place
 
 BACKENDS = ("names", "broker", "catalog")
 COMMAND_SECONDS = 180
+API, *_ = lifecycle.SERVICES
 DATABASE, USER, PASSWORD = "shop", "clerk", "p4ss-of-the-clerk"
 
 
@@ -81,6 +84,18 @@ class Stack:
         )
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done
+
+    def figures(self, program: str) -> dict[str, dict[tuple[str, ...], float]]:
+        """Return what a program shows, by the names of figures and their labels' values."""
+        port = self.plan.ports.api if program == API else self.plan.metrics[program]
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
+            text = answer.read().decode()
+        found: dict[str, dict[tuple[str, ...], float]] = {}
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                labels = tuple(value for _, value in sorted(sample.labels.items()))
+                found.setdefault(sample.name, {})[labels] = sample.value
+        return found
 
     def processes(self) -> list[int]:
         """Return the pids of everything that this stack started, guests apart."""

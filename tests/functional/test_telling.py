@@ -3,13 +3,11 @@
 import http.client
 import json
 import time
-import urllib.request
 from base64 import b64encode
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from dbaas.manage.stack import credentials, lifecycle
 from tests.functional import place
@@ -32,20 +30,6 @@ def stack() -> Iterator[Stack]:
         yield made
         made.command("down")
         stacks.assert_nothing_left(made)
-
-
-def figures(stack: Stack, program: str) -> dict[str, dict[tuple[str, ...], float]]:
-    """Return what a program shows, by the names of figures and, by name, their labels' values."""
-    plan = stack.plan
-    port = plan.ports.api if program == API else plan.metrics[program]
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
-        text = answer.read().decode()
-    found: dict[str, dict[tuple[str, ...], float]] = {}
-    for family in text_string_to_metric_families(text):
-        for sample in family.samples:
-            labels = tuple(value for _, value in sorted(sample.labels.items()))
-            found.setdefault(sample.name, {})[labels] = sample.value
-    return found
 
 
 def notifications(stack: Stack, priority: str) -> list[dict[str, Any]]:
@@ -121,17 +105,17 @@ def test_a_request_that_an_engine_refuses_is_told_as_an_error(
 
 def test_the_api_counts_the_requests_of_all_its_workers(stack: Stack, instance_id: str) -> None:
     route = "/v1.0/{project}/flavors/{flavor}"
-    before = figures(stack, API)["dbaas_api_requests_total"].get(("404", "GET", route), 0)
+    before = stack.figures(API)["dbaas_api_requests_total"].get(("404", "GET", route), 0)
     for _ in range(40):
         stack.request("GET", "flavors/none")
-    after = {figures(stack, API)["dbaas_api_requests_total"]["404", "GET", route] for _ in range(9)}
+    after = {stack.figures(API)["dbaas_api_requests_total"]["404", "GET", route] for _ in range(9)}
     assert after == {before + 40}, "each worker answers for itself"
 
 
 def test_task_managers_count_what_they_did_and_what_there_is(
     stack: Stack, instance_id: str
 ) -> None:
-    shown = [figures(stack, TASK_MANAGER), figures(stack, f"{TASK_MANAGER}-2")]
+    shown = [stack.figures(TASK_MANAGER), stack.figures(f"{TASK_MANAGER}-2")]
     done = [one.get("dbaas_operations_total", {}) for one in shown]
     assert sum(one.get(("create_instance", "succeeded"), 0) for one in done) == 1
     steps: dict[tuple[str, ...], float] = {}
@@ -152,7 +136,7 @@ def test_task_managers_count_what_they_did_and_what_there_is(
 def test_the_conductor_counts_what_guests_say_and_what_waits(
     stack: Stack, instance_id: str
 ) -> None:
-    shown = figures(stack, CONDUCTOR)
+    shown = stack.figures(CONDUCTOR)
     heard = shown["dbaas_guest_events_total"]
     assert heard["heartbeat",] >= 1
     assert heard["result",] >= 2
@@ -162,6 +146,6 @@ def test_the_conductor_counts_what_guests_say_and_what_waits(
 
 def test_nothing_that_is_shown_names_a_tenant(stack: Stack, instance_id: str) -> None:
     for program in (API, CONDUCTOR, TASK_MANAGER):
-        for labels in figures(stack, program).values():
+        for labels in stack.figures(program).values():
             words = {word for key in labels for word in key}
             assert words.isdisjoint({instance_id, stack.user().project_id, "orders", DATABASE})

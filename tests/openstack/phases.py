@@ -6,7 +6,6 @@ from itertools import pairwise
 from typing import Any
 
 from dbaas.contract.operations import LedgerKind, object_name
-from tests.functional.test_telling import figures
 from tests.openstack.deployment import TASK_MANAGER, Deployment
 
 
@@ -21,7 +20,7 @@ class Spent:
     @classmethod
     def now(cls, deployment: Deployment) -> "Spent":
         shown = [
-            figures(deployment.stack, name)
+            deployment.stack.figures(name)
             for name in deployment.stack.plan.metrics
             if name.startswith(TASK_MANAGER)
         ]

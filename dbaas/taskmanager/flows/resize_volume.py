@@ -40,9 +40,10 @@ def begin(op: Operation, request: ResizeVolume) -> Growth:
 
 
 def extend_volume(op: Growth, tools: Toolbox) -> None:
-    if _volume(op, tools).state is VolumeState.AVAILABLE:
+    volume = _volume(op, tools)
+    if volume.state is VolumeState.AVAILABLE:
         raise errors.Failed("The instance's volume is not attached to its server.")
-    volume = _grown(op, tools)
+    volume = _grown(volume, op, tools)
     if volume.state is VolumeState.GROWS_DETACHED:
         op.offline = True
         tools.say(OFFLINE)
@@ -79,7 +80,7 @@ def detach_volume(op: Growth, tools: Toolbox) -> None:
 
 def extend_detached_volume(op: Growth, tools: Toolbox) -> None:
     if op.offline:
-        cloud.expect_volume(_grown(op, tools).state, tools)
+        cloud.expect_volume(_grown(_volume(op, tools), op, tools).state, tools)
 
 
 def attach_volume(op: Growth, tools: Toolbox) -> None:
@@ -103,9 +104,9 @@ def record_size(op: Growth, tools: Toolbox) -> None:
     tools.write(lambda unit: instances.happened(unit, op.instance_id, Event.RESIZED))
 
 
-def _grown(op: Growth, tools: Toolbox) -> Volume:
+def _grown(volume: Volume, op: Growth, tools: Toolbox) -> Volume:
     """Return the volume, which is or becomes as large as it is to be, if it can."""
-    volume, volumes = _volume(op, tools), tools.cloud.volumes
+    volumes = tools.cloud.volumes
     if volume.size_gib < op.new_gib and volume.state in cloud.USABLE:
         return tools.effect(lambda: volumes.extend_volume(volume.name, op.new_gib))
     return volume
