@@ -216,12 +216,13 @@ def run(program: Program, check: Check) -> str:
 
 
 def _begin(program: Program, reads: int | None, writes: int | None) -> "subprocess.Popen[bytes]":
-    prefix = ["setpriv", "--pdeathsig", "KILL"]
-    if program.user:
-        prefix += [f"--reuid={program.user}", f"--regid={program.user}", "--init-groups"]
+    prefix = ["setpriv", "--pdeathsig", "KILL", "--"]
+    if program.user:  # before that: becoming somebody else takes it off again (prctl(2))
+        become = [f"--reuid={program.user}", f"--regid={program.user}", "--init-groups"]
+        prefix = ["setpriv", *become, "--", *prefix]
     environment = {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8", "HOME": "/"}
     return subprocess.Popen(  # noqa: S603  # an argument list, never a shell string
-        [*prefix, "--", *program.args],
+        [*prefix, *program.args],
         stdin=subprocess.DEVNULL if reads is None else reads,
         stdout=subprocess.DEVNULL if writes is None else writes,
         stderr=subprocess.PIPE,
