@@ -1,5 +1,6 @@
 """What the agent needs of a database server, whichever it is."""
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,3 +124,9 @@ class Engine(Protocol):
     @property
     def output(self) -> Path:
         """The file of what it says."""
+
+    def check_data(self, check: Callable[[], None]) -> messages.DataCheck:
+        """Read all of the tenant's tables to their ends; raise `Failed` naming one that cannot be.
+
+        `check` is called between parts, and raises when it is not wanted any more.
+        """

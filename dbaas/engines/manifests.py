@@ -16,10 +16,17 @@ class Manifest:
 
     driver: str
     series: tuple[str, ...]
+    backups: tuple[str, ...] = ()
+    """The strategies by which it is backed up and restored; the first one is used unless another
+    is chosen."""
 
 
 MANIFESTS: Mapping[str, Manifest] = {
-    "mariadb": Manifest("dbaas.engines.mariadb.engine:MariaDB", ("11.8", "10.11")),
+    "mariadb": Manifest(
+        "dbaas.engines.mariadb.engine:MariaDB",
+        ("11.8", "10.11"),
+        ("mariabackup", "mariadb_dump"),
+    ),
 }
 
 
@@ -46,6 +53,18 @@ def check(name: str, version: str) -> str:
             f"and no {known}."
         )
     return known
+
+
+def check_backup(name: str, strategy: str) -> str:
+    """Return the strategy, or the engine's default for an empty one; raise `Unsupported`."""
+    known = MANIFESTS[name].backups if name in MANIFESTS else ()
+    if not known:
+        raise errors.Unsupported(f"There are no backups of {name[:32]!r}.")
+    if strategy and strategy not in known:
+        raise errors.Unsupported(
+            f"{name} is backed up by {' or '.join(known)}, and not by {strategy[:32]!r}."
+        )
+    return strategy or known[0]
 
 
 def load(name: str, version: str, places: Places) -> Engine:

@@ -1,8 +1,8 @@
 """Take commands that were verified, run each of them once, and keep the answers.
 
-Slow commands run one after the other in a thread of their own; what must be answered at once
-(`ping`, `cancel`) has another one; an introduction is done where it arrives, by the owner of the
-connection that it changes.
+Slow commands run one after the other in a thread of their own; so do those which take hours, that
+others go on meanwhile; what must be answered at once (`ping`, `cancel`) has a third one; an
+introduction is done where it arrives, by the owner of the connection that it changes.
 """
 
 import collections
@@ -22,7 +22,8 @@ from dbaas.rpc.envelope import Header
 LOG = logging.getLogger(__name__)
 
 INLINE = frozenset(("introduce",))
-QUICK = frozenset(("ping", "cancel"))
+QUICK = frozenset(("ping", "cancel", "renew_grant"))
+LONG = frozenset(("take_backup", "restore_backup", "check_data"))
 STOP_PATIENCE = 25.0
 """Seconds that a `cancel` waits for the end of a command that runs."""
 
@@ -112,16 +113,18 @@ class Desk:
         self._lock = threading.Lock()  # between a command that arrives and its cancellation
         self._slow = Lane("commands", self._run)
         self._quick = Lane("questions", self._run)
+        self._long = Lane("transfers", self._run)
         self._complain = complain
 
     def start(self) -> None:
         """Begin to work."""
         self._slow.start()
         self._quick.start()
+        self._long.start()
 
     @property
     def busy(self) -> bool:
-        """Whether an answer may come any moment."""
+        """Whether an answer may come any moment: not that of a command that takes hours."""
         return self._slow.busy or self._quick.busy
 
     def take(self, header: Header, body: bytes, message: bytes) -> None:
@@ -151,7 +154,7 @@ class Desk:
     def cancel(self, command: str) -> Cancelled:
         """Make sure that the command does not run any more; raise `Busy` while it still does."""
         with self._lock:
-            running = self._slow.withdraw(command)
+            running = self._slow.withdraw(command) or self._long.withdraw(command)
             if running is None:
                 return Cancelled(self._fate(command))
         running.unwanted.set()
@@ -176,6 +179,8 @@ class Desk:
             self._run(task)
         elif task.method in QUICK:
             self._quick.put(task)
+        elif task.method in LONG:
+            self._long.put(task)
         else:
             self._slow.put(task)
 

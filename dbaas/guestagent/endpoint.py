@@ -11,6 +11,7 @@ from dbaas.engines import manifests
 from dbaas.engines.base import Tenancy
 from dbaas.guestagent.desk import Task
 from dbaas.guestagent.supervisor import Supervisor
+from dbaas.guestagent.transfers import Transfers
 from dbaas.host import volumes
 
 FIRST_START = 300.0
@@ -31,12 +32,14 @@ class Endpoint(GuestAgent):
         supervisor: Supervisor,
         introduce: Callable[[messages.Introduction], None],
         cancel: Callable[[str], messages.Cancelled],
+        transfers: Transfers,
         patience: float = PATIENCE,
     ) -> None:
         self._task = task
         self._supervisor = supervisor
         self._introduce = introduce
         self._cancel = cancel
+        self._transfers = transfers
         self._patience = patience
 
     def introduce(self, order: messages.Introduction) -> None:
@@ -121,16 +124,20 @@ class Endpoint(GuestAgent):
         return self._supervisor.measure()
 
     def take_backup(self, order: messages.BackupOrder) -> messages.StoredBackup:
-        raise errors.Unsupported(f"this agent knows no backup strategy {order.strategy!r}")
+        from dbaas.guestagent import backups  # what only these need: an agent has to start soon
+
+        engine, tell = self._supervisor.engine, self._transfers.tell
+        with self._transfers.running(self._task.command) as transfer:
+            return backups.take(order, engine, transfer, self._task.check, tell)
 
     def renew_grant(self, order: messages.GrantRenewal) -> None:
-        """Nothing runs that needs one."""
+        self._transfers.renew(order)
 
     def restore_backup(self, order: messages.RestoreOrder) -> messages.Restored:
         raise errors.Unsupported(f"this agent cannot restore {order.engine!r}")
 
     def check_data(self) -> messages.DataCheck:
-        raise errors.Unsupported("this agent cannot check data")
+        return self._supervisor.engine.check_data(self._task.check)
 
     def ping(self) -> messages.Health:
         return self._supervisor.measure()

@@ -19,6 +19,7 @@ from dbaas.guestagent.journal import Journal
 from dbaas.guestagent.reporter import Reporter
 from dbaas.guestagent.session import Session
 from dbaas.guestagent.supervisor import Supervisor
+from dbaas.guestagent.transfers import Transfers
 from dbaas.guestagent.volume import Volume
 from dbaas.host import disks
 from dbaas.rpc.guests import AgentLink
@@ -106,10 +107,14 @@ def assemble(paths: Paths, places: Places, find_volume: bool = False) -> tuple[S
     reporter = Reporter(boot, journal)
     attached = disks.attached if find_volume else None
     volume = Volume(places.volume, paths.state / "volume.json", attached)
-    supervisor = Supervisor(places, volume, paths.state / "engine.json", reporter.heartbeat)
+    transfers = Transfers()
+    supervisor = Supervisor(
+        places, volume, paths.state / "engine.json", reporter.heartbeat, progress=transfers.progress
+    )
+    transfers.tell = supervisor.say_again
     desk = Desk(
         journal,
-        lambda task: Endpoint(task, supervisor, session.introduce, desk.cancel),
+        lambda task: Endpoint(task, supervisor, session.introduce, desk.cancel, transfers),
         reporter.log,
     )
     session = Session(paths, desk, reporter, AgentLink, supervisor.say_again)

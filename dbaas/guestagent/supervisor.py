@@ -7,13 +7,13 @@ import random
 import select
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dbaas.contract import errors
-from dbaas.contract.messages import Health, ServiceStatus
+from dbaas.contract.messages import Health, Progress, ServiceStatus
 from dbaas.engines import manifests
 from dbaas.engines.base import Engine, Places
 from dbaas.guestagent.volume import Volume
@@ -35,6 +35,8 @@ class Pace:
     """How often things are done, in seconds."""
 
     heartbeat: float = 10.0
+    progress: float = 2.0
+    """Between heartbeats that tell how far a long command is."""
     unsettled: float = 0.2
     """Between two looks at a server that is not well."""
     pauses: tuple[float, ...] = (0.0, 1.0, 2.0, 4.0, 8.0)
@@ -57,14 +59,19 @@ class Supervisor:
         report: Callable[[Health], None],
         load: Callable[[str, str, Places], Engine] = manifests.load,
         pace: Pace = Pace(),
+        progress: Callable[[], Mapping[str, Progress]] = dict,
     ) -> None:
-        """`record`: the file that says which engine is to run here, once one is."""
+        """`record`: the file that says which engine is to run here, once one is.
+
+        `progress` tells how far the long commands are that run, by their ids.
+        """
         self._places = places
         self._volume = volume
         self._record = record
         self._report = report
         self._load = load
         self._pace = pace
+        self._progress = progress
         self._engine: Engine | None = None
         self._changing = threading.Lock()
         self._phase: ServiceStatus | None = None
@@ -152,8 +159,8 @@ class Supervisor:
         while True:
             before = self._changes
             health = self._measured()
-            if self._changes == before:
-                return health  # else it may have been looked at while it was stopped on purpose
+            if self._changes == before:  # else it was perhaps seen while it was stopped on purpose
+                return replace(health, progress=self._progress())
 
     def _measured(self) -> Health:
         usage = self._volume.usage()
@@ -190,7 +197,8 @@ class Supervisor:
                 if health.service is not reported:
                     LOG.info("the database server is %s", health.service)
                 reported = health.service
-                next_beat = now + self._pace.heartbeat * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311
+                interval = self._pace.progress if health.progress else self._pace.heartbeat
+                next_beat = now + interval * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311
             self._tend()
             settled = health.service in SETTLED or self._next_start is None
             self._rest(next_beat - now if settled else self._pace.unsettled)

@@ -12,6 +12,7 @@ import ssl
 import sys
 import threading
 import time
+from concurrent.futures import Future
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -20,15 +21,17 @@ import pymysql
 
 from dbaas.contract import codec, errors
 from dbaas.contract.interfaces import GUEST_VERBS
-from dbaas.contract.messages import Cancelled, Fate, Prepare
+from dbaas.contract.messages import Cancelled, Fate, Health, Prepare
 from dbaas.engines import manifests
 from dbaas.engines.base import Places, Tenancy
-from dbaas.guestagent.desk import Task
+from dbaas.guestagent.desk import Stopped, Task
 from dbaas.guestagent.endpoint import Endpoint
 from dbaas.guestagent.journal import Journal
 from dbaas.guestagent.supervisor import Supervisor
+from dbaas.guestagent.transfers import Transfers
 from dbaas.guestagent.volume import Volume
 from dbaas.host import commands
+from tests.fakes import objects
 from tests.fakes.attempt import Attempt, CutShort
 
 SOCKET = "/run/dbaas/mariadb/mariadbd.sock"
@@ -42,6 +45,8 @@ class Driver:
         self._places = Places()
         self._engine = manifests.load(name, series, self._places)
         self._guests: list[pymysql.Connection[Any]] = []
+        self.healths: list[Health] = []
+        self._jobs: dict[str, tuple[Future[Any], Task]] = {}
 
     def install(self, order: Any) -> None:
         self._engine.install(codec.load(Prepare, order))
@@ -173,17 +178,30 @@ class Driver:
         ]
 
     def be_agent(self, *attached: str) -> None:
-        """Begin a life of the agent, which finds the volume among these disks itself."""
+        """Begin a life of the agent, which finds the volume among these disks itself, if any."""
         state = Path("/var/lib/dbaas/agent")
         state.mkdir(parents=True, exist_ok=True)
         disks = [Path(disk) for disk in attached]
-        volume = Volume(self._places.volume, state / "volume.json", lambda: disks)
-        self._supervisor = Supervisor(self._places, volume, state / "engine.json", lambda _: None)
+        volume = Volume(
+            self._places.volume, state / "volume.json", (lambda: disks) if disks else None
+        )
+        self._transfers = Transfers()
+        self._supervisor = Supervisor(
+            self._places,
+            volume,
+            state / "engine.json",
+            self.healths.append,
+            progress=self._transfers.progress,
+        )
+        self._transfers.tell = self._supervisor.say_again
         self._supervisor.start()
-        journal = Journal(state)
-        journal.accept("op.1", 1, b"")
-        task = Task("op.1", "", b"", journal)
-        self._endpoint = Endpoint(task, self._supervisor, lambda _: None, _never_ran)
+        self._journal = Journal(state)
+        self._endpoint = self._serve("op.1")
+
+    def _serve(self, command: str) -> Endpoint:
+        self._journal.accept(command, 1, b"")
+        self._task = Task(command, "", b"", self._journal)
+        return Endpoint(self._task, self._supervisor, lambda _: None, _never_ran, self._transfers)
 
     def die(self) -> None:
         """End that life; the database server goes on."""
@@ -194,6 +212,58 @@ class Driver:
         verb = GUEST_VERBS[name]
         values = [codec.load(verb.takes, each) for each in order]
         return codec.dump(getattr(self._endpoint, name)(*values))
+
+    def begin(self, command: str, name: str, *order: Any) -> None:
+        """Have the agent begin to carry out a verb, as the command of this id."""
+        endpoint, verb = self._serve(command), GUEST_VERBS[name]
+        values = [codec.load(verb.takes, each) for each in order]
+        job: Future[Any] = Future()
+
+        def run() -> None:
+            try:
+                job.set_result(codec.dump(getattr(endpoint, name)(*values)))
+            except BaseException as error:  # noqa: BLE001  # whatever it is, is the answer
+                job.set_exception(error)
+
+        self._jobs[command] = (job, self._task)
+        threading.Thread(target=run, daemon=True).start()
+
+    def end(self, command: str, cancelled: bool = False) -> Any:
+        """Return the answer of a command that was begun; it may be cancelled first."""
+        job, task = self._jobs.pop(command)
+        if cancelled:
+            task.unwanted.set()
+        return job.result(timeout=60.0)
+
+    def progress(self, command: str) -> Any:
+        """Return what heartbeats would say of a command; None: it does not run."""
+        return codec.dump(self._transfers.progress().get(command))
+
+    def store(self) -> str:
+        """Serve a storage, in memory; return where."""
+        self._storage = objects.serving()
+        self._objects = self._storage.__enter__()
+        return self._objects.at
+
+    def stored(self) -> list[Any]:
+        """Return name and size of each object."""
+        return [[name, len(content)] for name, content in sorted(self._objects.kept.items())]
+
+    def object(self, name: str) -> str:
+        return self._objects.kept[name].hex()
+
+    def keep(self, name: str, content: str | None) -> None:
+        """Have another object, in hex, or none, under this name."""
+        if content is None:
+            del self._objects.kept[name]
+        else:
+            self._objects.kept[name] = bytes.fromhex(content)
+
+    def fail(self, name: str, *faults: str) -> None:
+        self._objects.faults[name] = list(faults)
+
+    def slow_down(self, speed: float) -> None:
+        self._objects.speed = speed
 
     def text(self, *patterns: str) -> str:
         """Return all that these files hold."""
@@ -221,8 +291,8 @@ def main() -> None:
             answer = {"ok": getattr(driver, method)(*arguments, **named)}
         except errors.Error as error:
             answer = {"error": [type(error).__name__, error.text]}
-        except (pymysql.MySQLError, OSError, CutShort) as error:
-            answer = {"error": ["Refused", str(error)]}
+        except (pymysql.MySQLError, OSError, CutShort, Stopped) as error:
+            answer = {"error": ["Refused", str(error) or type(error).__name__]}
         print(json.dumps(answer), flush=True)  # noqa: T201  # the pipe
 
 

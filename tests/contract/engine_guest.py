@@ -6,6 +6,7 @@ The whole of it (mounts, network, processes, memory-backed disks) goes when its 
 import contextlib
 import json
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 from dbaas.cloud.local import image
-from dbaas.cloud.rootfs import recipe
+from dbaas.cloud.rootfs import layer, recipe
 from dbaas.contract import codec, errors
 from dbaas.contract.interfaces import GUEST_VERBS
 
@@ -21,19 +22,20 @@ CHECKOUT = Path(__file__).parents[2]
 
 SETUP = """
 set -e
-root=$1 checkout=$2
-shift 2
+root=$1 checkout=$2 metadata=$3
+shift 3
 mount -t tmpfs tmpfs /mnt
 mkdir /mnt/upper /mnt/work /mnt/guest
 mount -t overlay overlay -o "lowerdir=$root,upperdir=/mnt/upper,workdir=/mnt/work" /mnt/guest
 mount -t proc proc /mnt/guest/proc
 mount --rbind /dev /mnt/guest/dev
-mkdir -p /mnt/guest/opt/checkout /mnt/guest/var/lib/dbaas/volume
+mkdir -p /mnt/guest/opt/checkout /mnt/guest/opt/metadata /mnt/guest/var/lib/dbaas/volume
 mount -o bind,ro "$checkout" /mnt/guest/opt/checkout
+mount -o bind,ro "$metadata" /mnt/guest/opt/metadata
 mount -t tmpfs -o size=1g tmpfs /mnt/guest/var/lib/dbaas/volume
 ip link set lo up
 cd /
-exec chroot /mnt/guest env PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=/opt/checkout \
+exec chroot /mnt/guest env PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=/opt/checkout:/opt/metadata \
     tini -- python3 -m tests.contract.engine_driver "$@"
 """
 
@@ -63,6 +65,14 @@ class Guest:
         answer = self.call("order", name, *(codec.dump(each) for each in order))
         return codec.load_any(GUEST_VERBS[name].gives, answer)
 
+    def begin(self, command: str, name: str, *order: Any) -> None:
+        """Have the agent inside begin to carry out a verb."""
+        self.call("begin", command, name, *(codec.dump(each) for each in order))
+
+    def end(self, command: str, name: str, *, cancelled: bool = False) -> Any:
+        """Return what it answered, once it has, or raise its error."""
+        return codec.load_any(GUEST_VERBS[name].gives, self.call("end", command, cancelled))
+
     def tenant(self, name: str, *order: Any, **attempt: bool) -> Any:
         """Return what a verb of the tenancy answers, or raise its error."""
         answer, _ = self.call("tenant", name, *(codec.dump(each) for each in order), **attempt)
@@ -85,15 +95,26 @@ def running(engine: str, series: str) -> Iterator[Guest]:
     root = image.ensure(recipe.default_cache())
     if not (root / f"usr/share/dbaas/templates/{engine}-{series}").is_dir():
         pytest.skip(f"the guests' image has no {engine} {series}: some hosts have")
-    process = subprocess.Popen(
-        ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child",
-         "sh", "-c", SETUP, "guest", str(root), str(CHECKOUT), engine, series],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )  # fmt: skip
-    try:
-        yield Guest(process)
-    finally:
-        process.kill()
-        process.communicate()
+    with tempfile.TemporaryDirectory() as metadata:
+        _describe(Path(metadata))
+        process = subprocess.Popen(
+            ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child",
+             "sh", "-c", SETUP, "guest", str(root), str(CHECKOUT), metadata, engine, series],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )  # fmt: skip
+        try:
+            yield Guest(process)
+        finally:
+            process.kill()
+            process.communicate()
+
+
+def _describe(directory: Path) -> None:
+    """Write what makes strategies be found by name, as an agent's layer has it."""
+    for name, content in layer.contents():
+        if ".dist-info/" in name:
+            path = directory / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(content)

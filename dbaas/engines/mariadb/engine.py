@@ -5,14 +5,15 @@ import os
 import secrets
 import shutil
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
 from dbaas.contract import codec, errors
-from dbaas.contract.messages import Prepare, ServerCertificate
+from dbaas.contract.messages import DataCheck, Prepare, ServerCertificate
 from dbaas.engines.base import Places, Signs, Tenancy
-from dbaas.engines.mariadb import config, takeover
+from dbaas.engines.mariadb import config, takeover, tools
 from dbaas.engines.mariadb.takeover import Entrance
 from dbaas.host import commands, files, services, volumes
 from dbaas.host.services import Process, Service
@@ -20,7 +21,6 @@ from dbaas.host.services import Process, Service
 USER = "mysql"
 STOP_GRACE = 90.0
 """Seconds to write changed pages and end, before it is killed; what was committed is safe then."""
-UNFINISHED = "data.{}.unfinished"
 FIRST_PAUSE, LONGEST_PAUSE = 0.002, 0.1
 """Seconds between two looks at whether a server that starts answers already."""
 STARTS = 3
@@ -35,6 +35,7 @@ class MariaDB:
     """One MariaDB server. Implements `Engine`."""
 
     def __init__(self, series: str, places: Places, user: str = USER) -> None:
+        self._series = series
         self._template = places.templates / f"mariadb-{series}"
         self._volume = places.volume
         self._configuration = places.configuration / "mariadb"
@@ -146,6 +147,37 @@ class MariaDB:
     def output(self) -> Path:
         return self._service.output
 
+    def check_data(self, check: Callable[[], None]) -> DataCheck:
+        from dbaas.engines.mariadb import checks
+
+        return checks.read_all(self._entrance, check)
+
+    @property
+    def entrance(self) -> Entrance:
+        return self._entrance
+
+    @property
+    def data(self) -> Path:
+        return self._layout.data
+
+    @property
+    def volume(self) -> Path:
+        return self._volume
+
+    @property
+    def runtime(self) -> Path:
+        """A directory of the server's, in memory where there is one in memory."""
+        return self._service.record.parent
+
+    @property
+    def series(self) -> str:
+        return self._series
+
+    @property
+    def user(self) -> str:
+        """The account that the data belongs to; empty: our own."""
+        return self._user
+
     def _make_directories(self) -> None:
         for directory in (self._configuration, self._service.record.parent, self._logs):
             directory.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -188,19 +220,12 @@ class MariaDB:
         """Copy the data directory; it gets its name when it is whole and on the disk."""
         if not self._template.is_dir():
             raise errors.Failed(f"this image has no {self._template.name} data directory to copy")
-        for leftover in self._volume.glob(UNFINISHED.format("*")):
-            shutil.rmtree(leftover)
-        # Under a name of its own: the copy that a killed agent left may still be going on.
-        unfinished = self._volume / UNFINISHED.format(secrets.token_hex(4))
-        commands.run(
-            ["cp", "-a", "--reflink=auto", str(self._template), str(unfinished)], timeout=120.0
-        )
-        for root, directories, names in os.walk(unfinished):
-            for entry in (".", *directories, *names):
-                self._give(Path(root, entry))
-        commands.run(["sync", "-f", str(unfinished)], timeout=120.0)
-        unfinished.rename(self._layout.data)
-        files.sync_directory(self._volume)
+        with tools.fresh_directory(self._volume, self._user) as fresh:
+            copied = fresh / "copied"
+            commands.run(
+                ["cp", "-a", "--reflink=auto", str(self._template), str(copied)], timeout=120.0
+            )
+            tools.adopt(copied, self._layout.data, self._user)
 
     def _give(self, path: Path) -> None:
         """Make it the server's own; the image may have been made with another id for it."""

@@ -12,6 +12,7 @@ from dbaas.guestagent.desk import Stopped, Task
 from dbaas.guestagent.endpoint import Endpoint
 from dbaas.guestagent.journal import Journal
 from dbaas.guestagent.supervisor import Supervisor
+from dbaas.guestagent.transfers import Transfers
 from dbaas.guestagent.volume import Volume
 
 ORDER = messages.DatabaseName("shop")
@@ -85,7 +86,7 @@ def serve(task: Task, server: Server, patience: float = 5.0) -> Endpoint:
         return Cancelled(Fate.NEVER_RAN)
 
     watch = Watch(server, task.journal._begun_in.parent)
-    return Endpoint(task, cast(Supervisor, watch), introduce, cancel, patience)
+    return Endpoint(task, cast(Supervisor, watch), introduce, cancel, Transfers(), patience)
 
 
 def test_a_command_goes_on_when_the_server_is_back(task: Task) -> None:

@@ -1,0 +1,87 @@
+"""What MariaDB's own programs need to work on a server, or on its files."""
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dbaas.engines.mariadb.names import ADMIN
+from dbaas.engines.mariadb.takeover import Entrance
+from dbaas.host import commands, files
+
+UNFINISHED = "data.{}.unfinished"
+SYNC_TIMEOUT = 1800.0
+"""Seconds in which what was just written reaches the disk: it may be all that the volume holds."""
+
+BINARY_LOGS = ("binlog.", "relay.", "#binlog_cache_files")
+OWN_LOGS = ("ib_logfile", "ib_buffer_pool", "ibtmp")
+
+
+def options(directory: Path, entrance: Entrance) -> Path:
+    """Write, for root only, how the programs come in; return the file, which is made anew."""
+    lines = [f"socket = {entrance.socket}", f"user = {ADMIN}"]
+    if entrance.password:
+        lines.append(f"password = {entrance.password.read_text()}")
+    path = directory / "tools.cnf"
+    files.write(path, "\n".join(["[client]", *lines, ""]), mode=0o600)
+    return path
+
+
+@contextmanager
+def fresh_directory(volume: Path, user: str) -> Iterator[Path]:
+    """Give an empty directory for data that is not whole yet; it is gone afterwards, unless it was
+    moved. What an earlier attempt left is removed before."""
+    clear(volume)
+    # Under a name of its own: what a killed agent began may still be going on.
+    path = volume / UNFINISHED.format(secrets.token_hex(4))
+    path.mkdir(mode=0o700)
+    if user:
+        shutil.chown(path, user, user)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def clear(volume: Path) -> None:
+    """Remove what attempts that were cut short left."""
+    for leftover in volume.glob(UNFINISHED.format("*")):
+        shutil.rmtree(leftover)
+
+
+def adopt(fresh: Path, data: Path, user: str) -> None:
+    """Make it the data directory, in one step, and on the disk when this returns."""
+    if user:
+        for root, directories, names in os.walk(fresh):
+            for entry in (".", *directories, *names):
+                os.chown(Path(root, entry), *_ids(user), follow_symlinks=False)
+    commands.run(["sync", "-f", str(fresh)], timeout=SYNC_TIMEOUT)
+    if data.exists():
+        # What was there is in nobody's way, and is removed as any leftover is.
+        data.rename(data.with_name(UNFINISHED.format(secrets.token_hex(4))))
+    fresh.rename(data)
+    files.sync_directory(data.parent)
+    clear(data.parent)
+
+
+def size(data: Path) -> int:
+    """Return the bytes of a data directory's files, less the logs that no backup has."""
+    total = 0
+    for root, directories, names in os.walk(data):
+        directories[:] = [name for name in directories if not name.startswith("#")]
+        for name in names:
+            if not name.startswith((*BINARY_LOGS, *OWN_LOGS)):
+                try:
+                    total += Path(root, name).stat().st_size
+                except FileNotFoundError:
+                    continue  # it was dropped meanwhile
+    return total
+
+
+def _ids(user: str) -> tuple[int, int]:
+    import grp
+    import pwd
+
+    return pwd.getpwnam(user).pw_uid, grp.getgrnam(user).gr_gid
