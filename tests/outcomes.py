@@ -32,6 +32,7 @@ class Part(StrEnum):
     CLOCK = "Clocks"
     MESSAGES = "Messages"
     GUESTS = "Guests"
+    BACKUPS = "Backups"
     OPERATORS = "Operators' mistakes"
     SCHEDULES = "Random schedules"
     HOSTILE = "A hostile guest"

@@ -13,6 +13,7 @@ from dbaas.api.policy import Policy
 from dbaas.api.rates import RateLimits, Rates
 from dbaas.api.resources import later
 from dbaas.api.resources.actions import InstanceAction
+from dbaas.api.resources.backup_strategies import BackupStrategies
 from dbaas.api.resources.databases import Database, Databases
 from dbaas.api.resources.datastores import (
     Datastore,
@@ -105,6 +106,7 @@ def make(
         "/instances/{instance_id}/users/{user}/databases/{database}": UserDatabase(services),
         "/instances/{instance_id}/root": Root(services),
         "/instances/{instance_id}/ssl": Tls(services),
+        "/backup_strategies": BackupStrategies(services),
         "/datastores": Datastores(services),
         "/datastores/{datastore}": Datastore(services),
         "/datastores/{datastore}/versions": DatastoreVersions(services),

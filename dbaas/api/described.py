@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from dbaas.api.resources import later
-from dbaas.api.schemas import accounts, answers, instances, managed, quotas
+from dbaas.api.schemas import accounts, answers, backup_strategies, instances, managed, quotas
 from dbaas.api.schemas.answers import Schema, item, rows
 from dbaas.api.schemas.check import Check
 from dbaas.contract.operations import State
@@ -73,6 +73,13 @@ _ONCE = Parameter(
     {"type": "string", "pattern": r"^[!-~]{1,255}$"},
     "The same key with the same request again is answered as the first time, for a day.",
     place="header",
+)
+
+_OF_INSTANCE = Parameter("instance_id", {"type": "string"}, "Of this instance only.")
+_OF_PROJECT = Parameter(
+    "project_id",
+    {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"},
+    "Of this project only: for administrators.",
 )
 
 _INSTANCE = "/instances/{instance_id}"
@@ -233,6 +240,20 @@ SERVED: Routes = {
     ),
     ("POST", f"{_INSTANCE}/ssl"): Route(
         "Change how connections are encrypted: not offered.", faults=(_LATER,)
+    ),
+    ("GET", "/backup_strategies"): Route(
+        "List where backups go.",
+        item({"backup_strategies": rows(answers.BACKUP_STRATEGY)}),
+        parameters=(_OF_INSTANCE, _OF_PROJECT),
+    ),
+    ("POST", "/backup_strategies"): Route(
+        "Set where backups go: of an instance, or of all of the project's.",
+        item({"backup_strategy": answers.BACKUP_STRATEGY}),
+        status=_ACCEPTED,
+        bodies=(backup_strategies.CREATE,),
+    ),
+    ("DELETE", "/backup_strategies"): Route(
+        "Unset where backups go.", status=_ACCEPTED, parameters=(_OF_INSTANCE, _OF_PROJECT)
     ),
     ("GET", "/datastores"): Route(
         "List datastores.", item({"datastores": rows(answers.DATASTORE)})

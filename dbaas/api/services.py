@@ -1,5 +1,6 @@
 """What the resources work with, made once per process and passed to each."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from oslo_config import cfg
@@ -12,6 +13,7 @@ from dbaas.catalog.unit import Catalog
 from dbaas.common import killpoints
 from dbaas.common.sealing import Sealer
 from dbaas.contract.interfaces import TaskManager
+from dbaas.strategies.grants.base import Vault
 
 
 @dataclass(frozen=True)
@@ -25,8 +27,15 @@ class Services:
     rates: Rates
     options: cfg.ConfigOpts.GroupAttr
     reached: killpoints.Reached = killpoints.nothing
+    vaults: Mapping[str, Vault] = field(default_factory=dict)
+    """The storages that are configured, by name; that for new backups is the first."""
     quotas: dict[str, int] = field(init=False)
     """The limits of projects that have none of their own."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "quotas", options.quotas(self.options))
+
+    @property
+    def storage(self) -> str:
+        """The storage to which backups go that name none; empty where none is configured."""
+        return next(iter(self.vaults), "")

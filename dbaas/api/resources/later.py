@@ -34,7 +34,6 @@ ROUTES = (
     ("GET", "/configurations/{configuration_id}/instances", "Configuration groups"),
     ("GET POST", "/backups", "Backups"),
     ("GET DELETE", "/backups/{backup_id}", "Backups"),
-    ("GET POST DELETE", "/backup_strategies", "Backup strategies"),
     ("GET POST", "/modules", "Modules"),
     ("GET PUT DELETE", "/modules/{module}", "Modules"),
     ("GET PUT", "/modules/{module}/instances", "Modules"),

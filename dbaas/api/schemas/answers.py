@@ -147,3 +147,7 @@ OPERATION = item(
         "links": LINKS,
     }
 )
+
+BACKUP_STRATEGY = item(
+    dict.fromkeys(("project_id", "instance_id", "backend", "swift_container"), TEXT)
+)

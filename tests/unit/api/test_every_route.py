@@ -63,6 +63,11 @@ WITH_BODY: tuple[tuple[str, str, Any], ...] = (
     ("PUT", USER, {"user": {"name": "app", "password": "x1", "host": "%"}}),
     ("PUT", f"{USER}/databases", {"databases": [{"name": "shop"}]}),
     ("POST", f"{ONE}/root", {"password": "x1"}),
+    (
+        "POST",
+        "/backup_strategies",
+        {"backup_strategy": {"swift_container": "cellar", "instance_id": None}},
+    ),
     ("PUT", "/mgmt/quotas/{project}", {"quotas": {"volumes": 30}}),
     ("POST", f"{MANAGED}/action", {"reset-task-status": {}}),
     ("POST", f"{MANAGED}/action", {"rotate-keys": {}}),
@@ -92,6 +97,8 @@ WITHOUT_BODY: tuple[tuple[str, str], ...] = (
     ("GET", "/datastores/versions/{version}"),
     ("GET", "/flavors"),
     ("GET", "/flavors/{flavor}"),
+    ("GET", "/backup_strategies"),
+    ("DELETE", "/backup_strategies"),
     ("GET", "/limits"),
     ("GET", "/operations"),
     ("GET", "/operations/{operation_id}"),
@@ -285,6 +292,8 @@ VALUES: Mapping[str, Any] = {
 _OPTIONAL = {"null", "empty"}
 LEGAL: Mapping[str, set[str]] = {
     "instance.flavorRef": set(),
+    "backup_strategy.swift_container": {"sql", "emoji", "format"},
+    "backup_strategy.instance_id": _OPTIONAL,
     "instance.name": {"sql", "format"},
     "instance.volume.type": {"null", "sql", "format", "empty", "emoji"},
     "instance.databases[0].character_set": _OPTIONAL,
