@@ -134,7 +134,17 @@ class Endpoint(GuestAgent):
         self._transfers.renew(order)
 
     def restore_backup(self, order: messages.RestoreOrder) -> messages.Restored:
-        raise errors.Unsupported(f"this agent cannot restore {order.engine!r}")
+        from dbaas.guestagent import restores
+
+        engine = manifests.load(order.engine, order.version, self._supervisor.places)
+        if engine.process() is not None:
+            raise errors.Conflict("a database server runs here: nothing is laid out below it")
+        task, tell = self._task, self._transfers.tell
+        with self._transfers.running(task.command) as transfer:
+            self._supervisor.volume.take()
+            usage = self._supervisor.volume.usage()
+            tools = restores.Tools(transfer, task.check, tell)
+            return restores.restore(order, engine, usage.total - usage.used, tools)
 
     def check_data(self) -> messages.DataCheck:
         return self._supervisor.engine.check_data(self._task.check)
