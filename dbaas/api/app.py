@@ -42,6 +42,7 @@ from dbaas.api.services import Services
 from dbaas.catalog.unit import Catalog
 from dbaas.common import killpoints, sealing
 from dbaas.contract.interfaces import TaskManager
+from dbaas.strategies.grants import vaults
 
 App = falcon.App[falcon.Request, falcon.Response]
 
@@ -63,6 +64,7 @@ def make(
     Nothing is connected, and no thread started, before the first request: it may be forked.
     """
     policy = Policy(conf)
+    sealer = sealing.from_conf(conf)
     section = conf[options.GROUP]
     rates = Rates(section)
     figures = RequestFigures((method, path) for method, path, _ in described.everything())
@@ -71,7 +73,8 @@ def make(
         policy=policy,
         offers=offers,
         waker=waker,
-        sealer=sealing.from_conf(conf),
+        sealer=sealer,
+        vaults=vaults.load(conf, sealer),
         rates=rates,
         options=section,
         reached=reached,

@@ -13,7 +13,10 @@ from oslo_config import cfg
 
 import dbaas
 
-CONTROL_PACKAGES = ("common", "rpc", "catalog", "cloud", "api", "taskmanager", "conductor")
+CONTROL_PACKAGES = (
+    *("common", "rpc", "catalog", "cloud", "strategies.grants"),
+    *("api", "taskmanager", "conductor", "depot"),
+)
 """Where options are looked for: the guest agent has none, it is told everything."""
 
 

@@ -47,6 +47,7 @@ class Sealer:
             raise errors.Invalid("the master key must have 256 bits")
         self._cipher = AESGCM(key)
         self._digest_key = hmac.digest(key, b"digest", "sha256")
+        self._deriving_key = hmac.digest(key, b"derive", "sha256")
 
     def hide(self, secret: Secret) -> Json:
         """Return a JSON value that holds `secret` sealed."""
@@ -65,6 +66,13 @@ class Sealer:
     def digest(self, text: str) -> str:
         """Return a fingerprint of `text` that tells nothing about the secrets in it."""
         return hmac.new(self._digest_key, text.encode(), hashlib.sha256).hexdigest()
+
+    def derived(self, purpose: str) -> Secret:
+        """Return 64 hexadecimal digits that follow from the master key, others for each purpose.
+
+        They need not be kept anywhere, and tell nothing about that key or about each other.
+        """
+        return Secret(hmac.new(self._deriving_key, purpose.encode(), hashlib.sha256).hexdigest())
 
 
 def wiped(data: Json) -> Json:

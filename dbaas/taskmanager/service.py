@@ -27,6 +27,7 @@ from dbaas.contract.operations import Claim
 from dbaas.rpc import broker, control, notifications
 from dbaas.rpc.guests import CommandPublisher
 from dbaas.rpc.notifications import Notifier
+from dbaas.strategies.grants import vaults
 from dbaas.taskmanager.announcements import SERVICE, Announcing
 from dbaas.taskmanager.bus import GuestBus
 from dbaas.taskmanager.endings import InstanceEndings
@@ -241,6 +242,7 @@ def _services(conf: cfg.ConfigOpts, catalog: Catalog, sealer: sealing.Sealer) ->
         broker=broker.from_conf(conf),
         authority=certificates.from_conf(conf),
         entrance=Entrance(bus.guest_host, bus.guest_port, "guest"),
+        vaults=vaults.load(conf, sealer),
     )
 
 

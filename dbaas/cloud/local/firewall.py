@@ -1,10 +1,10 @@
 """The host's firewall before the guests: who may connect to which, and what they may reach.
 
 It is one table, made anew as a whole from the ports' records and replaced in one step, so that any
-process may do it and none can leave half of it. Guests reach the broker's TLS listener and answer
-whoever connected to them, and nothing else. To a guest's engine connect those networks that its
-tenant allows: from the host, or through it where the host forwards packets. What is open already
-stays open.
+process may do it and none can leave half of it. Guests reach the broker's TLS listener and the
+depot, answer whoever connected to them, and nothing else. To a guest's engine connect those
+networks that its tenant allows: from the host, or through it where the host forwards packets. What
+is open already stays open.
 """
 
 import ipaddress
@@ -65,7 +65,7 @@ table inet {table} {{
         iifname != "{name}" accept
         ct state established,related accept
         {neighbours}
-        ip daddr {settings.bridge.ip} tcp dport {settings.broker_port} accept
+        ip daddr {settings.bridge.ip} tcp dport {_set(_entrances(settings))} accept
         drop
     }}
     chain output {{
@@ -93,6 +93,10 @@ table inet {table} {{
     }}
 {"".join(_chain(number, door) for number, door in enumerate(doors))}}}
 """
+
+
+def _entrances(settings: Settings) -> list[str]:
+    return [str(port) for port in (settings.broker_port, settings.depot_port) if port]
 
 
 def _dispatch(family: str, addresses: Sequence[str]) -> str:

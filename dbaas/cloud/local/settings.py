@@ -67,7 +67,14 @@ OPTS: list[cfg.Opt] = [
     cfg.PortOpt(
         "broker_port",
         default=5671,
-        help="Port of the broker's TLS listener on the bridge's address: all that a guest reaches.",
+        help="Port of the broker's TLS listener on the bridge's address. A guest reaches it and "
+        "the depot, and nothing else.",
+    ),
+    cfg.PortOpt(
+        "depot_port",
+        default=8780,
+        help="Port of the depot on the bridge's address, where backups are in a directory of this "
+        "host; 0: guests reach none.",
     ),
     cfg.ListOpt(
         "flavors",
@@ -109,6 +116,7 @@ class Settings:
     engine_ports: tuple[int, ...] = (3306,)
     availability_zone: str = "local"
     command: tuple[str, ...] = INIT
+    depot_port: int = 0
 
     @property
     def bridge_name(self) -> str:
@@ -149,6 +157,7 @@ def from_conf(conf: cfg.ConfigOpts) -> Settings:
         bridge6=_bridge6(options.bridge_address6, options.deployment),
         engine_ports=reach.engine_ports(conf),
         availability_zone=options.availability_zone,
+        depot_port=options.depot_port,
     )
 
 

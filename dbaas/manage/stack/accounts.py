@@ -1,4 +1,4 @@
-"""Under whose name the broker and the catalog run: not root's, wherever that is possible."""
+"""Under whose name the broker, the catalog and the depot run: not root's where that is possible."""
 
 import os
 import pwd
@@ -8,6 +8,8 @@ from pathlib import Path
 
 CATALOG_UID = 63306
 """A number that no package takes (Debian policy 9.2.2): mariadb-server-core brings no user."""
+
+DEPOT_UID = 63307
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,12 @@ def for_broker(directory: Path) -> Account:
 def for_catalog(directory: Path) -> Account:
     root = os.geteuid() == 0
     return Account(CATALOG_UID, CATALOG_UID) if root and _is_open(directory) else _own()
+
+
+def for_depot(directory: Path) -> Account:
+    """Return who owns the directory of backups: the depot becomes him by itself."""
+    root = os.geteuid() == 0
+    return Account(DEPOT_UID, DEPOT_UID) if root and _is_open(directory) else _own()
 
 
 def _own() -> Account:

@@ -76,7 +76,7 @@ def down(context: typer.Context) -> None:
 def restart(context: typer.Context, names: Names = None) -> None:
     """Restart programs; without names, the services. Guests do not notice."""
     try:
-        lifecycle.restart(context.obj, names or lifecycle.SERVICES, _say)
+        lifecycle.restart(context.obj, names or lifecycle.RESTARTED, _say)
     except errors.Error as error:
         raise _failure(error) from error
 
@@ -136,6 +136,7 @@ def _introduce(plan: Plan) -> None:
     _say(f"catalog    mariadb --socket {plan.catalog / 'catalog.sock'} dbaas")
     _say(f"broker     http://127.0.0.1:{plan.ports.management} (user control, credentials.json)")
     _say(f"guests     {plan.subnet}")
+    _say(f"backups    {plan.backups}")
     _say(f"to use it  . {plan.openrc('demo')}")
     if missing := guests.shortcomings(plan):
         _say(f"\n{missing}")

@@ -20,6 +20,7 @@ from pathlib import Path
 from dbaas.contract import errors
 from dbaas.host import commands, files
 from dbaas.manage.stack import (
+    accounts,
     broker,
     catalog,
     credentials,
@@ -39,8 +40,13 @@ API = "dbaas-api"
 SERVICES = (API, "dbaas-conductor", "dbaas-taskmanager")
 """Of these any number may run beside each other; several APIs are behind a proxy."""
 
+DEPOT = "dbaas-depot"
+"""Serves the directory of backups; there is one."""
+
 BACKENDS = (broker.NAMES, broker.BROKER, catalog.CATALOG)
-PROGRAMS = (*BACKENDS, proxy.PROXY, *SERVICES)
+PROGRAMS = (*BACKENDS, proxy.PROXY, DEPOT, *SERVICES)
+RESTARTED = (DEPOT, *SERVICES)
+"""What is of this code, so that `restart` is for."""
 
 START_SECONDS = 120.0
 STOP_SECONDS = 60.0
@@ -88,6 +94,7 @@ def up(
         catalog.configure(ours, known)
         settings.write(ours, known)
         proxy.configure(ours)
+        accounts.for_depot(ours.directory).make_directory(ours.backups)
         cloud = guests.provider(ours)
         cloud.ensure_network()  # before the broker, which listens on its address
         if not running:
@@ -143,7 +150,7 @@ def _start(
         programs.wait(catalog.CATALOG, lambda: catalog.is_ready(ours), START_SECONDS)
         ready(catalog.CATALOG)
     states = programs.states()
-    services = _copies(ours, {*SERVICES, proxy.PROXY} & set(names))
+    services = _copies(ours, {*RESTARTED, proxy.PROXY} & set(names))
     if not all(states[name].runs for name in services):
         _prepare_catalog(ours)
     if broker.BROKER in names:
@@ -166,11 +173,13 @@ def _prepare_catalog(ours: Plan) -> None:
 def _serves(ours: Plan, programs: Supervisor, name: str) -> bool:
     if name in _copies(ours, [API]):
         return is_healthy(ours.apis.get(name, ours.ports.api))
+    if name == DEPOT:
+        return is_healthy(ours.ports.depot, str(ours.bridge_address))
     return programs.states()[name].state == "RUNNING"
 
 
-def is_healthy(port: int) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+def is_healthy(port: int, host: str = "127.0.0.1") -> bool:
+    connection = http.client.HTTPConnection(host, port, timeout=5)
     try:
         connection.request("GET", "/healthcheck")
         return connection.getresponse().status == http.client.OK
@@ -212,7 +221,7 @@ def down(directory: Path, say: Say) -> None:
         cloud, programs = guests.provider(ours), Supervisor(ours)
         if programs.answers():
             # First: one of them might start a guest.
-            programs.stop(_copies(ours, (*SERVICES, proxy.PROXY)), STOP_SECONDS)
+            programs.stop(_copies(ours, (*RESTARTED, proxy.PROXY)), STOP_SECONDS)
             with ThreadPoolExecutor() as pool:
                 stopping = pool.submit(cloud.stop_all)
                 broker.shorten_stop(ours)
@@ -304,7 +313,7 @@ def all_programs(ours: Plan) -> list[Program]:
         *(proxy.program(ours) for _ in _copies(ours, [proxy.PROXY])),
         *(
             Program(copy, _service(ours, name, copy), ours.directory)
-            for name in SERVICES
+            for name in RESTARTED
             for copy in _copies(ours, (name,))
         ),
     ]

@@ -23,7 +23,7 @@ those of guests that are processes of an ordinary user."""
 
 @dataclass(frozen=True)
 class Ports:
-    """All on 127.0.0.1, but `guests`, which is on the bridge."""
+    """All on 127.0.0.1, but `guests` and `depot`, which are on the bridge."""
 
     api: int
     catalog: int
@@ -33,6 +33,13 @@ class Ports:
     """Erlang's port mapper."""
     distribution: int
     guests: int
+    """Where guests reach the broker."""
+    depot: int
+    """Where they reach the directory of backups; 0 in a plan that is older than it."""
+
+
+OF_GUESTS = ("guests", "depot")
+"""Ports that running guests know."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +92,14 @@ class Plan:
         return self.directory / "cloud"
 
     @property
+    def backups(self) -> Path:
+        return self.directory / "backups"
+
+    @property
+    def depot_url(self) -> str:
+        return f"http://{self.bridge_address}:{self.ports.depot}"
+
+    @property
     def configuration(self) -> Path:
         return self.directory / "dbaas.conf"
 
@@ -116,7 +131,7 @@ def load(directory: Path) -> Plan | None:
         known = json.loads(_file(directory).read_text())
     except FileNotFoundError:
         return None
-    ports = Ports(**known["ports"])
+    ports = Ports(**{"depot": 0, **known["ports"]})
     subnet = IPv4Network(known["subnet"])
     kept = {name: known.get(name, {}) for name in ("counts", "metrics", "apis")}
     return Plan(directory, subnet, ports, **kept)
@@ -143,10 +158,14 @@ def choose(directory: Path, *, isolates: bool) -> Plan:
 def avoid_taken_ports(plan: Plan) -> Plan:
     """Move off the ports that another program took while the stack was down.
 
-    The guests' port stays: running guests know it, and nobody else has the bridge's address.
+    Those of guests stay: running guests know them, and nobody else has the bridge's address.
     """
     ports = dataclasses.asdict(plan.ports)
-    taken = [name for name, port in ports.items() if name != "guests" and not _is_free(port)]
+    taken = [
+        name
+        for name, port in ports.items()
+        if not port or (name not in OF_GUESTS and not _is_free(port))
+    ]
     if not taken:
         return plan
     free = _free_ports(plan.directory, set(ports.values()))

@@ -53,6 +53,8 @@ def options(plan: Plan, known: Credentials) -> Options:
             "authority_certificate_file": certificate,
             "authority_key_file": key,
         },
+        "storage_local": {"directory": plan.backups, "url": plan.depot_url},
+        "depot": {"bind_host": plan.bridge_address, "bind_port": plan.ports.depot},
         _cloud(plan): _local(plan) if plan.isolates else _loopback(plan),
         "api": {
             "bind_host": "127.0.0.1",
@@ -78,6 +80,7 @@ def _local(plan: Plan) -> Mapping[str, object]:
         "cache_dir": recipe.default_cache(),
         "bridge_address": f"{plan.bridge_address}/{plan.subnet.prefixlen}",
         "broker_port": plan.ports.guests,
+        "depot_port": plan.ports.depot,
     }
 
 

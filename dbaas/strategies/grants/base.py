@@ -60,7 +60,8 @@ class Vault(Protocol):
     def locate(self, url: str) -> tuple[Place, str]:
         """Return where an object is that a tenant names by its URL, and its name there.
 
-        `Invalid` for what is no URL of this storage.
+        `Invalid` for what is no URL of this storage. Whether it is the tenant's own account is for
+        the caller to see.
         """
 
     def grant(self, place: Place, method: Method, names: Sequence[str], seconds: float) -> Grant:

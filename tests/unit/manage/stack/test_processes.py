@@ -22,7 +22,7 @@ time.sleep(60)
 
 @pytest.fixture
 def plan(tmp_path: Path) -> Plan:
-    return Plan(tmp_path, IPv4Network("10.9.8.0/24"), Ports(1, 2, 3, 4, 5, 6, 7))
+    return Plan(tmp_path, IPv4Network("10.9.8.0/24"), Ports(1, 2, 3, 4, 5, 6, 7, 8))
 
 
 @pytest.fixture

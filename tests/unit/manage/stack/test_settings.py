@@ -25,6 +25,7 @@ def plan(tmp_path: Path) -> Plan:
         names=20005,
         distribution=20006,
         guests=20007,
+        depot=20008,
     )
     return Plan(tmp_path, IPv4Network("10.9.8.0/24"), ports)
 

@@ -1,0 +1,1 @@
+"""Serves the directory of backups to guests, by signed URLs; it knows no catalog and no bus."""
