@@ -1,6 +1,6 @@
 """The WSGI application: which resource answers on which path."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import falcon
 from oslo_config import cfg
@@ -14,6 +14,12 @@ from dbaas.api.rates import RateLimits, Rates
 from dbaas.api.resources import later
 from dbaas.api.resources.actions import InstanceAction
 from dbaas.api.resources.backup_strategies import BackupStrategies
+from dbaas.api.resources.backups import (
+    Backup,
+    Backups,
+    BackupsOfInstance,
+    BackupVerification,
+)
 from dbaas.api.resources.databases import Database, Databases
 from dbaas.api.resources.datastores import (
     Datastore,
@@ -43,6 +49,7 @@ from dbaas.catalog.unit import Catalog
 from dbaas.common import killpoints, sealing
 from dbaas.contract.interfaces import TaskManager
 from dbaas.strategies.grants import vaults
+from dbaas.strategies.grants.base import Vault
 
 App = falcon.App[falcon.Request, falcon.Response]
 
@@ -56,10 +63,12 @@ def make(
     waker: TaskManager,
     reached: killpoints.Reached = killpoints.nothing,
     is_leaving: Callable[[], bool] = lambda: False,
+    storages: Mapping[str, Vault] | None = None,
 ) -> App:
     """Return the application; raise `Invalid` saying which option is wrong.
 
-    Load balancers are told by /healthcheck when it `is_leaving`.
+    Load balancers are told by /healthcheck when it `is_leaving`. `storages`: those for backups, if
+    not the configured ones.
 
     Nothing is connected, and no thread started, before the first request: it may be forked.
     """
@@ -74,7 +83,8 @@ def make(
         offers=offers,
         waker=waker,
         sealer=sealer,
-        vaults=vaults.load(conf, sealer),
+        vaults=vaults.load(conf, sealer) if storages is None else storages,
+        container=vaults.container(conf),
         rates=rates,
         options=section,
         reached=reached,
@@ -109,6 +119,10 @@ def make(
         "/instances/{instance_id}/users/{user}/databases/{database}": UserDatabase(services),
         "/instances/{instance_id}/root": Root(services),
         "/instances/{instance_id}/ssl": Tls(services),
+        "/instances/{instance_id}/backups": BackupsOfInstance(services),
+        "/backups": Backups(services),
+        "/backups/{backup_id}": Backup(services),
+        "/backups/{backup_id}/verify": BackupVerification(services),
         "/backup_strategies": BackupStrategies(services),
         "/datastores": Datastores(services),
         "/datastores/{datastore}": Datastore(services),

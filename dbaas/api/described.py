@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from dbaas.api.resources import later
-from dbaas.api.schemas import accounts, answers, backup_strategies, instances, managed, quotas
+from dbaas.api.schemas import (
+    accounts,
+    answers,
+    backup_strategies,
+    backups,
+    instances,
+    managed,
+    quotas,
+)
 from dbaas.api.schemas.answers import Schema, item, rows
 from dbaas.api.schemas.check import Check
 from dbaas.contract.operations import State
@@ -75,6 +83,7 @@ _ONCE = Parameter(
     place="header",
 )
 
+_BACKUP = "/backups/{backup_id}"
 _OF_INSTANCE = Parameter("instance_id", {"type": "string"}, "Of this instance only.")
 _OF_PROJECT = Parameter(
     "project_id",
@@ -136,7 +145,14 @@ SERVED: Routes = {
         faults=(_BUSY, _LATER, _EXCLUDED),
     ),
     ("DELETE", _INSTANCE): Route(
-        "Delete an instance.", status=_ACCEPTED, parameters=(_ONCE,), faults=(_BUSY,)
+        "Delete an instance.",
+        status=_ACCEPTED,
+        parameters=(
+            _ONCE,
+            Parameter("final_backup", {"type": "boolean"}, "Whether a backup is taken first."),
+            Parameter("final_backup_name", {"type": "string"}, "What that is called."),
+        ),
+        faults=(HTTPStatus.BAD_REQUEST, _BUSY, _LATER),
     ),
     ("POST", f"{_INSTANCE}/action"): Route(
         "Do something to an instance.",
@@ -240,6 +256,45 @@ SERVED: Routes = {
     ),
     ("POST", f"{_INSTANCE}/ssl"): Route(
         "Change how connections are encrypted: not offered.", faults=(_LATER,)
+    ),
+    ("GET", f"{_INSTANCE}/backups"): Route(
+        "List an instance's backups, those that changed last first.",
+        _page("backups", answers.BACKUP),
+        parameters=(_LIMIT, _OFFSET),
+    ),
+    ("GET", "/backups"): Route(
+        "List backups, those that changed last first.",
+        _page("backups", answers.BACKUP),
+        parameters=(
+            _LIMIT,
+            _OFFSET,
+            Parameter("datastore", {"type": "string"}, "Of this datastore only: id or name."),
+            Parameter("instance_id", {"type": "string", "format": "uuid"}, "Of this one only."),
+            _OF_PROJECT,
+            Parameter("all_projects", {"type": "boolean"}, "Of all projects: administrators."),
+        ),
+    ),
+    ("POST", "/backups"): Route(
+        "Back an instance up, or register a backup that is there.",
+        item({"backup": answers.BACKUP}),
+        status=_ACCEPTED,
+        bodies=(backups.CREATE,),
+        parameters=(_ONCE,),
+        faults=(_BUSY, _LATER, _EXCLUDED),
+    ),
+    ("GET", _BACKUP): Route("Show a backup.", item({"backup": answers.BACKUP})),
+    ("POST", f"{_BACKUP}/verify"): Route(
+        "Restore a backup for a trial.",
+        item({"backup": answers.BACKUP}),
+        status=_ACCEPTED,
+        parameters=(_ONCE,),
+        faults=(HTTPStatus.BAD_REQUEST, _BUSY, _EXCLUDED),
+    ),
+    ("DELETE", _BACKUP): Route(
+        "Delete a backup with all that build on it.",
+        status=_ACCEPTED,
+        parameters=(_ONCE,),
+        faults=(_BUSY,),
     ),
     ("GET", "/backup_strategies"): Route(
         "List where backups go.",

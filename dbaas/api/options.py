@@ -72,6 +72,13 @@ OPTS: list[cfg.Opt] = [
         max=1000,
         help="Instances, and operations, that one answer lists at most.",
     ),
+    cfg.IntOpt(
+        "backups_page_size",
+        default=20,
+        min=1,
+        max=1000,
+        help="Backups that one answer lists, unless the request says how many.",
+    ),
     *(
         cfg.IntOpt(
             f"{plural}_page_size",

@@ -9,6 +9,7 @@ from dbaas.api import options
 from dbaas.api.offers import Offers
 from dbaas.api.policy import Policy
 from dbaas.api.rates import Rates
+from dbaas.catalog.backup_orders import Means
 from dbaas.catalog.unit import Catalog
 from dbaas.common import killpoints
 from dbaas.common.sealing import Sealer
@@ -29,11 +30,18 @@ class Services:
     reached: killpoints.Reached = killpoints.nothing
     vaults: Mapping[str, Vault] = field(default_factory=dict)
     """The storages that are configured, by name; that for new backups is the first."""
+    container: str = ""
+    """Where backups go that name no container, and whose project has no backup strategy."""
     quotas: dict[str, int] = field(init=False)
     """The limits of projects that have none of their own."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "quotas", options.quotas(self.options))
+
+    @property
+    def backups(self) -> Means:
+        """What the deployment has for backups."""
+        return Means(self.sealer, self.quotas, tuple(self.vaults), self.container)
 
     @property
     def storage(self) -> str:

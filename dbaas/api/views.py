@@ -11,7 +11,13 @@ import falcon
 
 from dbaas.api.middleware import identity
 from dbaas.catalog.operation_views import OperationView
-from dbaas.catalog.records import Datastore, DatastoreVersion, InstanceLine, InstanceRecord
+from dbaas.catalog.records import (
+    BackupRecord,
+    Datastore,
+    DatastoreVersion,
+    InstanceLine,
+    InstanceRecord,
+)
 from dbaas.cloud.base import Flavor
 from dbaas.common import certificates
 from dbaas.contract import states
@@ -255,6 +261,44 @@ def work(done: Progress) -> Json:
         "stored_bytes": done.stored,
         "rate_mb_s": round(done.rate / 1e6, 1),
     }
+
+
+def backup(one: BackupRecord, at: Site) -> Json:
+    """Sizes of Trove's are GiB, those that are ours are bytes."""
+    view: Json = {
+        "id": one.id,
+        "name": one.name,
+        "description": one.description,
+        "locationRef": one.location,
+        "instance_id": one.instance_id,
+        "created": moment(one.created_at),
+        "updated": moment(one.updated_at),
+        "size": None if one.restored_size is None else round(one.restored_size / _GIB, 2),
+        "status": one.status,
+        "parent_id": one.parent_id,
+        "project_id": one.project_id,
+        "datastore": {
+            "type": one.datastore,
+            "version": one.version_name,
+            "version_id": one.version_id,
+        },
+        "strategy": one.strategy,
+        "incremental": one.parent_id is not None,
+        "storage_driver": one.storage,
+        "swift_container": one.container,
+        "stored_bytes": one.stored_size,
+        "data_bytes": one.data_size,
+        "taken": None if one.taken_at is None else moment(one.taken_at),
+        "seconds": None if one.seconds is None else round(one.seconds, 1),
+        "fault": one.fault,
+        "schedule_id": one.schedule_id,
+        "verified_at": None if one.verified_at is None else moment(one.verified_at),
+        "verification": None if one.verification is None else dict(one.verification),
+        "links": at.links("backups", one.id),
+    }
+    if one.progress is not None:
+        view["progress"] = work(one.progress)
+    return view
 
 
 def operation(one: OperationView, at: Site) -> Json:

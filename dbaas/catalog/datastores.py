@@ -3,6 +3,7 @@
 import json
 import uuid
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import insert, select, update
 
@@ -12,20 +13,25 @@ from dbaas.catalog.unit import Unit
 
 _stores = tables.datastores
 _versions = tables.datastore_versions
+_instances = tables.instances
 
+_VERSION = (
+    _versions.c.id.label("version_id"),
+    _versions.c.datastore_id,
+    _versions.c.name.label("version_name"),
+    _versions.c.version,
+    _versions.c.manager,
+    _versions.c.image_id,
+    _versions.c.image_tags,
+    _versions.c.packages,
+    _versions.c.active,
+)
 _ALL = (
     select(
         _stores.c.id,
         _stores.c.name,
         _stores.c.default_version_id,
-        _versions.c.id.label("version_id"),
-        _versions.c.name.label("version_name"),
-        _versions.c.version,
-        _versions.c.manager,
-        _versions.c.image_id,
-        _versions.c.image_tags,
-        _versions.c.packages,
-        _versions.c.active,
+        *_VERSION,
     )
     .select_from(_stores.outerjoin(_versions, _versions.c.datastore_id == _stores.c.id))
     .order_by(_stores.c.name, _versions.c.name, _versions.c.version)
@@ -39,19 +45,7 @@ def everything(unit: Unit) -> tuple[Datastore, ...]:
     for row in unit.execute(_ALL):
         found.setdefault(row.id, Datastore(row.id, row.name, row.default_version_id))
         if row.version_id is not None:
-            versions.setdefault(row.id, []).append(
-                DatastoreVersion(
-                    id=row.version_id,
-                    datastore_id=row.id,
-                    name=row.version_name,
-                    version=row.version,
-                    manager=row.manager,
-                    image_id=row.image_id,
-                    image_tags=tuple(json.loads(row.image_tags)),
-                    packages=tuple(json.loads(row.packages)),
-                    active=bool(row.active),
-                )
-            )
+            versions.setdefault(row.id, []).append(_version(row))
     return tuple(
         Datastore(store.id, store.name, store.default_version_id, tuple(versions.get(store.id, ())))
         for store in found.values()
@@ -103,3 +97,29 @@ def register(
         .values(default_version_id=version_id)
     )
     return True
+
+
+def of_instance(unit: Unit, instance_id: str) -> DatastoreVersion:
+    """Return the version that an instance is of; it has to be there."""
+    row = unit.execute(
+        select(*_VERSION)
+        .select_from(
+            _versions.join(_instances, _instances.c.datastore_version_id == _versions.c.id)
+        )
+        .where(_instances.c.id == instance_id)
+    ).one()
+    return _version(row)
+
+
+def _version(row: Any) -> DatastoreVersion:
+    return DatastoreVersion(
+        id=row.version_id,
+        datastore_id=row.datastore_id,
+        name=row.version_name,
+        version=row.version,
+        manager=row.manager,
+        image_id=row.image_id,
+        image_tags=tuple(json.loads(row.image_tags)),
+        packages=tuple(json.loads(row.packages)),
+        active=bool(row.active),
+    )

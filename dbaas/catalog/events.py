@@ -53,6 +53,8 @@ def _row(unit: Unit, operation_id: str) -> Any:
 
 
 def _event(unit: Unit, row: Any, service: str) -> Event | None:
+    if not row.instance_id:
+        return None
     instance = instances.show(unit, row.instance_id, None, deleted=True)
     said = _said(row.kind, json.loads(row.request), instance)
     if said is None:
@@ -82,10 +84,14 @@ def _address() -> str:
 def _said(kind: str, asked: Json, instance: InstanceRecord) -> tuple[str, Json] | None:
     this: Json = {"instance_id": instance.id}
     match kind:
-        case "create_instance":
+        case "create_instance" | "restore_instance":
             return "instance_create", _creation(asked, instance)
-        case "delete_instance":
+        case "delete_instance" | "back_up_and_delete_instance":
             return "instance_delete", this
+        case "create_backup":
+            return "backup_create", {**this, "backup_id": asked["backup_id"]}
+        case "delete_backups":
+            return "backup_delete", {"backup_id": asked["backup_ids"][-1]}
         case "restart_instance":
             return "instance_restart", this
         case "reset_status":

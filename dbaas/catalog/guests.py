@@ -164,6 +164,14 @@ def progress(unit: Unit, instance_id: str) -> Report:
     return Report(float(row[1]), said)
 
 
+def volume_used(unit: Unit, instance_id: str) -> int:
+    """Return how many bytes of its volume are used, as its guest said last; 0 before that."""
+    used = unit.scalar(
+        select(guest_health.c.volume_used).where(guest_health.c.instance_id == instance_id)
+    )
+    return int(used or 0)
+
+
 def quarantined(unit: Unit, instance_id: str) -> list[str]:
     """Note that nothing of this guest is let in any more; return the operations that it wakes.
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from dbaas.common.probes import Probe
 from dbaas.contract import errors
-from dbaas.contract.backups import segment_name
+from dbaas.contract.backups import segment_name, whereabouts
 from dbaas.contract.messages import BackupOrder, Grant, Segment, StoredBackup
 from dbaas.contract.secret import Secret
 from dbaas.strategies.grants.base import Method, Place, Stored
@@ -22,6 +22,8 @@ class FakeVault:
     objects: dict[str, bytes] = field(default_factory=dict)
     """By account, container, prefix and name, as one path."""
     fails: Callable[[str], None] = lambda _verb: None
+    restored_size: int = 1 << 20
+    """What guests say that a volume needs."""
 
     def account(self, project_id: str) -> str:
         return f"of-{project_id}"
@@ -33,12 +35,13 @@ class FakeVault:
         return f"https://storage.example/v1/{_path(place)}{name}"
 
     def locate(self, url: str) -> tuple[Place, str]:
-        start = "https://storage.example/v1/"
-        account, _, rest = url.removeprefix(start).partition("/")
+        base = "https://storage.example/v1/"
+        account, _, rest = url.removeprefix(base).partition("/")
         container, _, name = rest.partition("/")
-        if not url.startswith(start) or not name:
+        if not url.startswith(base) or not name:
             raise errors.Invalid(f"{url} is not in this storage")
-        return Place(account, container, ""), name
+        start = whereabouts("", name).prefix
+        return Place(account, container, start), name.removeprefix(start)
 
     def grant(self, place: Place, method: Method, names: Sequence[str], seconds: float) -> Grant:
         self.fails("grant")
@@ -102,7 +105,7 @@ class FakeVault:
         return StoredBackup(
             segments=tuple(segments),
             data_size=1 << 20,
-            restored_size=1 << 20,
+            restored_size=self.restored_size,
             taken_at=1e9,
             engine_version="11.8.2",
             seconds=0.1,

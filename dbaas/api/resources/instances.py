@@ -10,13 +10,15 @@ from dbaas.api.resources.base import accepted, allowed, answer, existing_id, who
 from dbaas.api.schemas import instances as schemas
 from dbaas.api.schemas.check import Check
 from dbaas.api.services import Services
-from dbaas.api.usecases import access, change_instance, create_instance, once
+from dbaas.api.usecases import access, change_instance, create_instance, once, restore
 from dbaas.api.usecases.change_instance import Call
 from dbaas.api.views import Detail, Json, Site
 from dbaas.catalog import datastores, instances
 from dbaas.catalog.records import InstanceLine, InstanceRecord
 from dbaas.catalog.unit import Unit
 from dbaas.contract import errors
+
+_LONGEST_NAME = 255
 
 Shown = TypeVar("Shown", InstanceLine, InstanceRecord)
 
@@ -46,7 +48,9 @@ class Instances:
 
         def work(unit: Unit) -> once.Answer:
             stores = datastores.everything(unit)
-            made = create_instance.plan(asked, who, stores, offered, limits)
+            point = asked.get("restorePoint")
+            chain = restore.chain_of(unit, point["backupRef"], who) if point else ()
+            made = create_instance.plan(asked, who, stores, offered, limits, chain)
             record, operation_id = create_instance.accept(unit, made, who, services)
             view = views.instance(
                 record, views.site(req), Detail.DETAIL, options.agent_heartbeat_expiry
@@ -118,11 +122,10 @@ class Instance:
     ) -> None:
         who = allowed(req, self._services, "instance:delete")
         call = Call(existing_id(instance_id), who, self._services)
-        once.accept(
-            req,
-            self._services,
-            lambda unit: once.Answer(operation_id=change_instance.delete(unit, call)),
-        )
+        delete: change_instance.Change = change_instance.delete
+        if pages.flag(req, "final_backup"):
+            delete = change_instance.back_up_and_delete(_name(req, "final_backup_name"))
+        once.accept(req, self._services, lambda unit: once.Answer(operation_id=delete(unit, call)))
         accepted(resp)
 
     def _update(
@@ -135,6 +138,13 @@ class Instance:
         change = _change(body["instance"])
         once.accept(req, self._services, lambda unit: once.Answer(operation_id=change(unit, call)))
         accepted(resp)
+
+
+def _name(req: falcon.Request, parameter: str) -> str | None:
+    text = req.get_param(parameter)
+    if text is not None and not 0 < len(text) <= _LONGEST_NAME:
+        raise errors.Invalid(f"{parameter} must be text of 1 to {_LONGEST_NAME} characters.")
+    return text
 
 
 def _change(asked: dict[str, Any]) -> change_instance.Change:

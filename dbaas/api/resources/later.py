@@ -15,7 +15,6 @@ _MANAGED = "/mgmt/instances/{instance_id}"
 _RULES = "/mgmt/datastores/versions/{version}/parameters"
 
 ROUTES = (
-    ("GET", f"{_INSTANCE}/backups", "Backups of an instance"),
     ("GET", f"{_INSTANCE}/configuration", "Configuration defaults of an instance"),
     ("GET POST", f"{_INSTANCE}/log", "Logs of an instance"),
     ("GET POST", f"{_INSTANCE}/modules", "Modules"),
@@ -32,8 +31,6 @@ ROUTES = (
     ("GET POST", "/configurations", "Configuration groups"),
     ("GET PATCH PUT DELETE", "/configurations/{configuration_id}", "Configuration groups"),
     ("GET", "/configurations/{configuration_id}/instances", "Configuration groups"),
-    ("GET POST", "/backups", "Backups"),
-    ("GET DELETE", "/backups/{backup_id}", "Backups"),
     ("GET POST", "/modules", "Modules"),
     ("GET PUT DELETE", "/modules/{module}", "Modules"),
     ("GET PUT", "/modules/{module}/instances", "Modules"),

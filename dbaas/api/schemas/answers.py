@@ -145,9 +145,51 @@ OPERATION = item(
         "fault": {"type": ["object", "null"]},
         "steps": rows(STEP),
         "links": LINKS,
-    }
+    },
+    {"work": {"type": "object"}},
 )
 
 BACKUP_STRATEGY = item(
     dict.fromkeys(("project_id", "instance_id", "backend", "swift_container"), TEXT)
+)
+
+WORK = item(
+    {
+        "bytes": WHOLE,
+        "total_bytes": {"type": ["integer", "null"]},
+        "percent": {"type": ["number", "null"]},
+        "stored_bytes": WHOLE,
+        "rate_mb_s": NUMBER,
+    }
+)
+
+BACKUP = item(
+    {
+        "id": TEXT,
+        "name": TEXT,
+        "description": MAYBE_TEXT,
+        "locationRef": MAYBE_TEXT,
+        "instance_id": MAYBE_TEXT,
+        "created": MOMENT,
+        "updated": MOMENT,
+        "size": {"type": ["number", "null"]},
+        "status": TEXT,
+        "parent_id": MAYBE_TEXT,
+        "project_id": TEXT,
+        "datastore": item(dict.fromkeys(("type", "version", "version_id"), TEXT)),
+        "strategy": TEXT,
+        "incremental": {"type": "boolean"},
+        "storage_driver": TEXT,
+        "swift_container": TEXT,
+        "stored_bytes": {"type": ["integer", "null"]},
+        "data_bytes": {"type": ["integer", "null"]},
+        "taken": MAYBE_MOMENT,
+        "seconds": {"type": ["number", "null"]},
+        "fault": MAYBE_TEXT,
+        "schedule_id": MAYBE_TEXT,
+        "verified_at": MAYBE_MOMENT,
+        "verification": {"type": ["object", "null"]},
+        "links": LINKS,
+    },
+    {"progress": WORK},
 )

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 
 from dbaas.api.services import Services
 from dbaas.api.usecases.create_instance import checked_size
-from dbaas.catalog import instances, operations, quotas
+from dbaas.catalog import backup_orders, guards, instances, operations, quotas
 from dbaas.catalog.records import LockedInstance
 from dbaas.catalog.unit import Unit
 from dbaas.cloud.base import Flavor
 from dbaas.common.context import Context
 from dbaas.contract import errors
-from dbaas.contract.messages import ServiceStatus
 from dbaas.contract.requests import (
     DeleteInstance,
     Reach,
@@ -26,15 +25,7 @@ from dbaas.contract.requests import (
     RotateKeys,
     UpdateAccess,
 )
-from dbaas.contract.states import HEALTH_WORDS, WORDS, Event, Status
-
-_MANAGEABLE = (
-    ServiceStatus.HEALTHY,
-    ServiceStatus.RUNNING,
-    ServiceStatus.SHUTDOWN,
-    ServiceStatus.CRASHED,
-)
-"""How a database server may be for its instance to be changed."""
+from dbaas.contract.states import WORDS, Event, Status
 
 
 @dataclass(frozen=True)
@@ -94,7 +85,7 @@ def resize_volume(size: int | float | str) -> Change:
             raise errors.Invalid(
                 f"The volume has {instance.volume_gib} GiB and can only grow: {new} is not more."
             )
-        _check_ready(unit, instance)
+        guards.check_ready(unit, instance)
         grown = {"volumes": new - instance.volume_charged_gib}
         quotas.charge(unit, instance.project_id, grown, call.services.quotas)
         instances.charge_volume(unit, instance.id, new)
@@ -110,7 +101,7 @@ def resize_flavor(flavor: Flavor) -> Change:
         instance = _locked(unit, call)
         if flavor.id == instance.flavor_id:
             raise errors.Invalid(f"The instance has the flavor {flavor.id} already: name another.")
-        _check_ready(unit, instance)
+        guards.check_ready(unit, instance)
         more = flavor.ram_mib - instance.ram_charged_mib
         if more > 0:  # less is given back when it is done: until then it can go back
             quotas.charge(unit, instance.project_id, {"ram": more}, call.services.quotas)
@@ -140,7 +131,7 @@ def rotate_keys(unit: Unit, call: Call) -> str | None:
     """Give its guest other keys, and let it in again where it was shut out."""
     instance = _locked(unit, call)
     if not instance.ready or instance.status is Status.DELETING:
-        raise _not_available(instance, "instance", WORDS[instance.status])
+        raise guards.not_available(instance, "instance", WORDS[instance.status])
     return _accept(unit, call, instance, "rotate_keys", RotateKeys())
 
 
@@ -157,6 +148,25 @@ def delete(unit: Unit, call: Call) -> str | None:
     return _accept(unit, call, instance, "delete_instance", DeleteInstance(), supersede=True)
 
 
+def back_up_and_delete(name: str | None) -> Change:
+    """Delete it after a last backup; when that fails, it stays, and says why."""
+
+    def work(unit: Unit, call: Call) -> str | None:
+        instance = _locked(unit, call)
+        if instance.status is Status.DELETING:
+            return None
+        guards.check_ready(unit, instance)
+        wanted = backup_orders.Wanted(name or f"{instance.name} (final)"[:255], instance.id)
+        order = backup_orders.order(unit, wanted, instance, call.services.backups)
+        instances.move(unit, instance, Event.BACK_UP)
+        body = DeleteInstance(final_backup=order)
+        operation_id = _accept(unit, call, instance, "back_up_and_delete_instance", body)
+        backup_orders.add(unit, wanted, instance, order, operation_id, call.who.user_id)
+        return operation_id
+
+    return work
+
+
 def _locked(unit: Unit, call: Call) -> LockedInstance:
     return instances.lock(
         unit, call.instance_id, None if call.who.is_admin else call.who.project_id
@@ -165,27 +175,8 @@ def _locked(unit: Unit, call: Call) -> LockedInstance:
 
 def _ready(unit: Unit, call: Call) -> LockedInstance:
     instance = _locked(unit, call)
-    _check_ready(unit, instance)
+    guards.check_ready(unit, instance)
     return instance
-
-
-def _check_ready(unit: Unit, instance: LockedInstance) -> None:
-    """Raise `Busy`, in the words that clients know, unless the instance may be changed now."""
-    if instance.status is Status.BUILDING:
-        raise errors.Busy(f"Instance {instance.id} is not ready.")
-    if instance.status is not Status.ACTIVE:
-        kind = "instance" if instance.status is Status.ERROR else "task"
-        raise _not_available(instance, kind, instance.status)
-    health = instances.health(unit, instance.id)
-    if health not in _MANAGEABLE:
-        raise _not_available(instance, "instance", HEALTH_WORDS[health])
-
-
-def _not_available(instance: LockedInstance, kind: str, word: str) -> errors.Busy:
-    return errors.Busy(
-        f"Instance {instance.id} is not currently available for an action to be performed "
-        f"({kind} status was {word})."
-    )
 
 
 def _accept(

@@ -8,19 +8,19 @@ from typing import Any
 
 from dbaas.api.offers import Offers
 from dbaas.api.services import Services
-from dbaas.api.usecases import access, accounts, find
-from dbaas.catalog import instances, operations, quotas
-from dbaas.catalog.records import Datastore, InstanceRecord, NewInstance
+from dbaas.api.usecases import access, accounts, find, restore
+from dbaas.catalog import backups, instances, operations, quotas
+from dbaas.catalog.records import BackupRecord, Datastore, InstanceRecord, NewInstance
 from dbaas.catalog.unit import Unit
 from dbaas.cloud.base import Flavor, Subnet
 from dbaas.common.context import Context
 from dbaas.contract import errors
-from dbaas.contract.requests import CreateInstance, Reach
+from dbaas.contract.requests import CreateInstance, Reach, RestoreFrom
 
 KIND = "create_instance"
+RESTORE = "restore_instance"
 
 _LATER: Mapping[str, str] = {
-    "restorePoint": "Restoring a backup",
     "replica_of": "Creating a replica",
     "configuration": "Creating an instance with a configuration group",
     "modules": "Creating an instance with modules",
@@ -104,20 +104,24 @@ def plan(
     stores: Sequence[Datastore],
     offers: Offered,
     limits: Limits,
+    chain: Sequence[BackupRecord] = (),
 ) -> Plan:
     """Return what is to be made; raise what is wrong with the request.
 
-    `asked` is the body's `instance`, after `without_empty` and its schema.
+    `asked` is the body's `instance`, after `without_empty` and its schema; `chain` the backups that
+    it begins with, the full one first.
     """
     _refuse_what_comes_later(asked)
     flavor = find.flavor_to_use(offers.flavors, asked.get("flavorRef"), "instance['flavorRef']")
-    version = find.version_to_build(stores, asked.get("datastore", {}), limits.default_datastore)
+    wanted = asked.get("datastore") or restore.datastore_of(chain)
+    version = find.version_to_build(stores, wanted, limits.default_datastore)
     databases = accounts.databases(asked.get("databases", ()), "instance['databases']")
     users = accounts.users(asked.get("users", ()), "instance['users']")
     accounts.check_listed(users, {one.name for one in databases}, "instance['users']")
     place = _place(asked.get("nics", ()), offers, who.project_id)
     region = _region(asked, limits)
     volume_gib, volume_type = _volume(asked, limits)
+    restore.check(chain, version, volume_gib)
     zone = _zone(asked, offers.zones)
     reach = access.reach(asked["access"], "instance['access']") if "access" in asked else None
     row = NewInstance(
@@ -151,6 +155,7 @@ def plan(
         subnet=place.subnet,
         address=place.address,
         reach=reach or Reach(),
+        restore=RestoreFrom(tuple(backup.id for backup in chain)) if chain else None,
     )
     return Plan(row, request)
 
@@ -163,7 +168,7 @@ def accept(unit: Unit, made: Plan, who: Context, services: Services) -> tuple[In
     operation_id = operations.accept(
         unit,
         operations.Request(
-            kind=KIND,
+            kind=RESTORE if made.request.restore else KIND,
             instance_id=row.id,
             project_id=row.project_id,
             user_id=row.user_id,
@@ -174,6 +179,8 @@ def accept(unit: Unit, made: Plan, who: Context, services: Services) -> tuple[In
         ),
         services.sealer,
     )
+    if made.request.restore:
+        backups.read_by(unit, made.request.restore.backup_ids, operation_id)
     return instances.show(unit, row.id, row.project_id), operation_id
 
 

@@ -42,6 +42,12 @@ def load(conf: cfg.ConfigOpts, sealer: Sealer) -> Mapping[str, Vault]:
     return {name: _made(name, conf, sealer) for name in (options.storage, *options.more_storages)}
 
 
+def container(conf: cfg.ConfigOpts) -> str:
+    """Return where backups go that name no container, and whose project has no strategy."""
+    conf.register_opts(OPTS, group=GROUP)
+    return str(conf[GROUP].container)
+
+
 def _made(name: str, conf: cfg.ConfigOpts, sealer: Sealer) -> Vault:
     try:
         make = registry.load("grants", name)

@@ -65,6 +65,20 @@ WITH_BODY: tuple[tuple[str, str, Any], ...] = (
     ("POST", f"{ONE}/root", {"password": "x1"}),
     (
         "POST",
+        "/backups",
+        {
+            "backup": {
+                "name": "nightly",
+                "instance": "{instance_id}",
+                "description": "before the sale",
+                "incremental": 1,
+                "swift_container": "cellar",
+                "storage_driver": "local",
+            }
+        },
+    ),
+    (
+        "POST",
         "/backup_strategies",
         {"backup_strategy": {"swift_container": "cellar", "instance_id": None}},
     ),
@@ -97,6 +111,11 @@ WITHOUT_BODY: tuple[tuple[str, str], ...] = (
     ("GET", "/datastores/versions/{version}"),
     ("GET", "/flavors"),
     ("GET", "/flavors/{flavor}"),
+    ("GET", f"{ONE}/backups"),
+    ("GET", "/backups"),
+    ("GET", "/backups/{backup_id}"),
+    ("DELETE", "/backups/{backup_id}"),
+    ("POST", "/backups/{backup_id}/verify"),
     ("GET", "/backup_strategies"),
     ("DELETE", "/backup_strategies"),
     ("GET", "/limits"),
@@ -119,6 +138,7 @@ FILLED = {
     "version": MARIADB_11_8,
     "flavor": "1",
     "operation_id": NOBODYS,
+    "backup_id": NOBODYS,
 }
 
 
@@ -132,6 +152,9 @@ class Ground:
     theirs: str
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
+        if body is not None:
+            text = body if isinstance(body, str) else json.dumps(body)
+            body = text.replace("{instance_id}", self.mine)
         return self.api.ask(method, self.filled(path), body, **headers)
 
     def filled(self, path: str, **values: str) -> str:
@@ -292,6 +315,11 @@ VALUES: Mapping[str, Any] = {
 _OPTIONAL = {"null", "empty"}
 LEGAL: Mapping[str, set[str]] = {
     "instance.flavorRef": set(),
+    "backup.name": {"sql", "format"},
+    "backup.description": {"control", "sql", "emoji", "format"},
+    "backup.incremental": {"true"},
+    "backup.swift_container": {"sql", "emoji", "format", *_OPTIONAL},
+    "backup.storage_driver": _OPTIONAL,
     "backup_strategy.swift_container": {"sql", "emoji", "format"},
     "backup_strategy.instance_id": _OPTIONAL,
     "instance.name": {"sql", "format"},

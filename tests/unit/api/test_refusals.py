@@ -89,7 +89,7 @@ CREATES: list[tuple[dict[str, Any], int, str]] = [
     ({"users": [USER, USER]}, 400, "named twice"),
     ({"users": [{**USER, "databases": [{"name": "shop"}]}]}, 400, "list it there, too"),
     ({"users": [{**USER, "databases": ["shop"]}]}, 400, "an object that has a name"),
-    ({"restorePoint": {"backupRef": UUID}}, 501, "Restoring a backup"),
+    ({"restorePoint": {"backupRef": UUID}}, 404, "cannot be found"),
     ({"restorePoint": {"backupRef": "x"}}, 400, "a UUID, not 'x'"),
     ({"replica_of": UUID}, 501, "replica"),
     ({"replica_of": UUID, "replica_count": 2}, 501, "replica"),

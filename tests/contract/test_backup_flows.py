@@ -1,0 +1,275 @@
+"""What becomes of backups, through the real application, flows and catalog, over fakes."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dbaas.contract import errors
+from dbaas.contract.errors import Error
+from tests import rehearsal
+from tests.catalog_server import CatalogServer
+from tests.chaos import backup_requests, points, requests
+from tests.chaos.backup_requests import shown
+from tests.fakes.cloud import FakeCloud
+from tests.rehearsal import Api, Rehearsal
+
+Stage = tuple[Api, Rehearsal]
+
+
+@pytest.fixture
+def stage(catalog_server: CatalogServer, tmp_path: Path) -> Iterator[Stage]:
+    with rehearsal.rehearsing(catalog_server.fresh(), tmp_path, FakeCloud()) as made:
+        yield made
+
+
+@pytest.fixture
+def instance(stage: Stage) -> str:
+    return requests.create_instance(stage[0])
+
+
+def operation(api: Api, kind: str) -> Any:
+    """Return the last operation of this kind."""
+    listed = api.request("GET", "operations").body["operations"]
+    return next(one for one in listed if one["kind"] == kind)
+
+
+def status(api: Api, instance: str) -> str:
+    return str(api.request("GET", f"instances/{instance}").body["instance"]["status"])
+
+
+def backups_in_use(api: Api) -> int:
+    limits = api.request("GET", f"mgmt/quotas/{api.project}").body["quotas"]
+    return int(next(one["in_use"] for one in limits if one["resource"] == "backups"))
+
+
+def test_a_backup_is_made_and_another_on_it(stage: Stage, instance: str) -> None:
+    api, rehearsed = stage
+    full = backup_requests.create_backup(api, instance)
+    increment = backup_requests.create_backup(api, instance, full)
+    one, other = shown(api, full), shown(api, increment)
+    assert (one["status"], one["parent_id"], one["incremental"]) == ("COMPLETED", None, False)
+    assert (other["status"], other["parent_id"]) == ("COMPLETED", full)
+    assert one["locationRef"].endswith(f"/database_backups/{full}/manifest")
+    assert one["locationRef"].split("/")[5] == "database_backups"
+    assert one["size"] == 0.0
+    assert one["stored_bytes"] > 0
+    assert status(api, instance) == "ACTIVE"
+    assert len([path for path in rehearsed.guests.vault.objects if full in path]) == 4
+    assert backups_in_use(api) == 2
+
+
+def test_what_is_deleted_goes_with_what_builds_on_it(stage: Stage, instance: str) -> None:
+    api, rehearsed = stage
+    full = backup_requests.create_backup(api, instance)
+    increment = backup_requests.create_backup(api, instance, full)
+    backup_requests.delete_backup(api, full)
+    assert (shown(api, full), shown(api, increment)) == ({}, {})
+    assert rehearsed.guests.vault.objects == {}
+    assert backups_in_use(api) == 0
+
+
+def test_an_instance_is_made_of_a_backup_and_both_live_on(stage: Stage, instance: str) -> None:
+    api, rehearsed = stage
+    full = backup_requests.create_backup(api, instance)
+    increment = backup_requests.create_backup(api, instance, full)
+    requests.delete_instance(api, instance)
+    restored = backup_requests.restore_instance(api, increment)
+    assert status(api, restored) == "ACTIVE"
+    assert "restore_backup" in rehearsed.guests.asked
+    assert shown(api, increment)["instance_id"] == instance
+
+
+def test_a_backup_is_verified_and_nothing_of_that_is_left(stage: Stage, instance: str) -> None:
+    api, _ = stage
+    backup = backup_requests.create_backup(api, instance)
+    backup_requests.verify_backup(api, backup)
+    found = shown(api, backup)
+    assert found["verification"]["restorable"]
+    assert (found["verification"]["tables"], found["verification"]["rows"]) == (3, 1000)
+    assert found["verified_at"] is not None
+    assert operation(api, "verify_backup")["state"] == "succeeded"
+    listed = api.request("GET", "instances").body["instances"]
+    assert [one["id"] for one in listed] == [instance]
+
+
+@pytest.mark.parametrize("verb", ["restore_backup", "prepare", "check_data"])
+def test_a_backup_that_cannot_be_restored_says_so(stage: Stage, instance: str, verb: str) -> None:
+    api, rehearsed = stage
+    backup = backup_requests.create_backup(api, instance)
+    rehearsed.guests.fails[verb] = errors.Failed("segment 00000002 is damaged")
+    backup_requests.verify_backup(api, backup)
+    found = shown(api, backup)
+    assert found["verification"]["restorable"] is False
+    assert "segment 00000002 is damaged" in found["verification"]["message"]
+    assert found["verified_at"] is None
+    assert operation(api, "verify_backup")["state"] == "succeeded"
+
+
+@pytest.mark.parametrize("verb", ["ensure", "grant", "listing", "put"])
+def test_a_storage_that_refuses_fails_the_backup_and_leaves_nothing(
+    stage: Stage, instance: str, verb: str
+) -> None:
+    api, rehearsed = stage
+    vault = rehearsed.guests.vault
+    vault.fails = failing(verb, errors.Forbidden("The storage refuses it."))
+    backup = backup_requests.create_backup(api, instance)
+    vault.fails = lambda _verb: None
+    found = shown(api, backup)
+    assert (found["status"], "refuses it" in found["fault"]) == ("FAILED", True)
+    assert status(api, instance) == "ACTIVE"
+    rehearsed.sweep()
+    assert vault.objects == {}
+    backup_requests.delete_backup(api, backup)
+    assert shown(api, backup) == {}
+    assert backups_in_use(api) == 0
+
+
+@pytest.mark.parametrize("verb", ["ensure", "grant", "listing", "put"])
+def test_a_storage_that_is_away_for_a_moment_is_waited_for(
+    stage: Stage, instance: str, verb: str
+) -> None:
+    api, rehearsed = stage
+    rehearsed.guests.vault.fails = failing(verb, errors.Unavailable("The storage is away."), 2)
+    backup = backup_requests.create_backup(api, instance)
+    assert shown(api, backup)["status"] == "COMPLETED"
+
+
+def test_a_guest_that_fails_leaves_a_failed_backup_and_an_instance_that_goes_on(
+    stage: Stage, instance: str
+) -> None:
+    api, rehearsed = stage
+    rehearsed.guests.fails["take_backup"] = errors.Failed("the disk broke")
+    backup = backup_requests.create_backup(api, instance)
+    assert shown(api, backup)["status"] == "FAILED"
+    assert "the disk broke" in shown(api, backup)["fault"]
+    assert status(api, instance) == "ACTIVE"
+    fault = api.request("GET", f"instances/{instance}").body["instance"]["fault"]["message"]
+    assert "Could not create backup" in fault
+
+
+@pytest.mark.parametrize("harm", ["missing", "cut", "changed"])
+def test_what_the_storage_does_not_have_is_no_backup(
+    stage: Stage, instance: str, harm: str
+) -> None:
+    api, rehearsed = stage
+    vault = rehearsed.guests.vault
+
+    def spoil(verb: str) -> None:
+        if verb == "listing":
+            name = next(path for path in vault.objects if path.endswith("00000002"))
+            content = vault.objects.pop(name)
+            if harm != "missing":
+                vault.objects[name] = content[:-1] + (b"" if harm == "cut" else b"?")
+
+    vault.fails = spoil
+    patience = {step.name: step for step in rehearsed.flows["create_backup"].steps}
+    assert patience["see_what_is_stored"].deadline < 120
+    if harm == "missing":
+        rehearsed.hasten("create_backup", "see_what_is_stored")
+    backup = backup_requests.create_backup(api, instance)
+    assert shown(api, backup)["status"] == "FAILED"
+
+
+def test_a_delete_that_the_storage_refuses_can_be_repeated(stage: Stage, instance: str) -> None:
+    api, rehearsed = stage
+    backup = backup_requests.create_backup(api, instance)
+    rehearsed.guests.vault.fails = failing("delete", errors.Forbidden("No."))
+    backup_requests.delete_backup(api, backup)
+    assert shown(api, backup)["status"] == "DELETE_FAILED"
+    assert backups_in_use(api) == 1
+    rehearsed.guests.vault.fails = lambda _verb: None
+    backup_requests.delete_backup(api, backup)
+    assert shown(api, backup) == {}
+    assert backups_in_use(api) == 0
+
+
+def test_an_instance_is_deleted_after_its_last_backup(stage: Stage, instance: str) -> None:
+    api, _ = stage
+    backup_requests.back_up_and_delete(api, instance)
+    assert api.request("GET", f"instances/{instance}").status == 404
+    (backup,) = backup_requests.of_instance(api, instance)
+    assert shown(api, backup)["status"] == "COMPLETED"
+
+
+def test_without_its_last_backup_an_instance_is_not_deleted(stage: Stage, instance: str) -> None:
+    api, rehearsed = stage
+    rehearsed.guests.fails["take_backup"] = errors.Failed("the disk broke")
+    backup_requests.back_up_and_delete(api, instance)
+    assert status(api, instance) == "ACTIVE"
+    (backup,) = backup_requests.of_instance(api, instance)
+    assert shown(api, backup)["status"] == "FAILED"
+    requests.delete_instance(api, instance)
+    assert api.request("GET", f"instances/{instance}").status == 404
+
+
+def test_a_manifest_is_registered_and_restored(stage: Stage, instance: str) -> None:
+    api, _ = stage
+    backup = shown(api, backup_requests.create_backup(api, instance))
+    source = {
+        "remote_location": backup["locationRef"],
+        "local_datastore_version_id": backup["datastore"]["version_id"],
+        "size": 1,
+    }
+    body = {"backup": {"name": "again", "restore_from": source}}
+    answer = api.request("POST", "backups", body)
+    assert answer.status == 202, answer.body
+    registered = answer.body["backup"]
+    assert (registered["status"], registered["instance_id"]) == ("RESTORED", None)
+    restored = backup_requests.restore_instance(api, registered["id"])
+    assert status(api, restored) == "ACTIVE"
+    backup_requests.delete_backup(api, registered["id"])
+    assert shown(api, backup["id"])["status"] == "COMPLETED"
+    again = backup_requests.restore_instance(api, backup["id"], "third")
+    assert status(api, again) == "ACTIVE"
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "words"),
+    [
+        ({"remote_location": "https://elsewhere.example/o"}, 400, "not in this storage"),
+        ({"local_datastore_version_id": "6f1c0000-0000-4000-8000-000000000000"}, 404, "version"),
+        ({"size": -1}, 400, "size"),
+    ],
+)
+def test_what_cannot_be_registered_is_refused(
+    stage: Stage, instance: str, change: dict[str, object], code: int, words: str
+) -> None:
+    api, _ = stage
+    backup = shown(api, backup_requests.create_backup(api, instance))
+    source = {
+        "remote_location": backup["locationRef"],
+        "local_datastore_version_id": backup["datastore"]["version_id"],
+        "size": 1,
+    }
+    body = {"backup": {"name": "again", "restore_from": source | change}}
+    answer = api.request("POST", "backups", body)
+    assert answer.status == code, answer.body
+    assert words in str(answer.body)
+
+
+def test_a_restore_onto_a_volume_too_small_is_refused_up_front(stage: Stage, instance: str) -> None:
+    api, rehearsed = stage
+    rehearsed.guests.vault.restored_size = 5 << 30
+    backup = backup_requests.create_backup(api, instance)
+    body = requests.order("small") | {"restorePoint": {"backupRef": backup}}
+    answer = api.request("POST", "instances", {"instance": body})
+    assert answer.status == 403
+    assert "5 GiB" in str(answer.body)
+
+
+def test_every_point_of_these_flows_is_found(catalog_server: CatalogServer, tmp_path: Path) -> None:
+    found = points.points_of_backups(catalog_server.fresh(), tmp_path)
+    assert {point.kind for point in found} == set(backup_requests.KINDS)
+
+
+def failing(verb: str, error: Error, times: int = 1 << 30) -> Any:
+    left = [times]
+
+    def fail(asked: str) -> None:
+        if asked == verb and left[0] > 0:
+            left[0] -= 1
+            raise error
+
+    return fail
