@@ -27,7 +27,7 @@ def take(
             check()
             stream.watch()
 
-        leave = Leave(order.grant, both, tell)
+        leave = Leave(order.grant, tell)
         courier = Courier(connect, leave, order.backup, both)
         transfer.done, transfer.total = stream.done, lambda: stream.total
         transfer.leave, transfer.backup = leave, order.backup

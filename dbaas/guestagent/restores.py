@@ -35,7 +35,7 @@ class Tools:
     @contextmanager
     def courier(self, part: RestorePart) -> Iterator[tuple[Courier, Leave]]:
         """Give what fetches this backup's objects, as long as the context lasts."""
-        leave = Leave(part.grant, self.check, self.tell)
+        leave = Leave(part.grant, self.tell)
         connect = registry.load("storage", part.grant.storage)
         courier = Courier(connect, leave, part.backup, self.check)
         self.transfer.leave, self.transfer.backup = leave, part.backup

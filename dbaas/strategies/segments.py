@@ -89,7 +89,7 @@ class Courier:
         pause = FIRST_PAUSE
         while True:
             try:
-                return self._leave.use(name, number, verb)
+                return self._leave.use(name, number, verb, self._look)
             except Expired as error:
                 raise errors.Unavailable(f"{self._object(name)}: {error.text}") from error
             except errors.Unavailable as error:

@@ -74,13 +74,11 @@ class Leave:
     def __init__(
         self,
         grant: Grant,
-        check: Check,
         changed: Callable[[], None] = lambda: None,
         patience: float = PATIENCE,
     ) -> None:
         """`changed` is called when `wants` has changed."""
         self._grant = grant
-        self._check = check
         self._changed = changed
         self._patience = patience
         self._renewed = threading.Condition()
@@ -111,14 +109,14 @@ class Leave:
                 self._want(each)
                 return
 
-    def use(self, name: str, number: int, verb: Callable[[Grant, Secret], T]) -> T:
+    def use(self, name: str, number: int, verb: Callable[[Grant, Secret], T], check: Check) -> T:
         """Call `verb` with a grant and the object's URL by it, until one is not refused.
 
         `number`: the segment to name when there is no leave. Raise `Expired` when none came.
         """
         refused: Grant | None = None
         while True:
-            grant = self._usable(name, number, refused)
+            grant = self._usable(name, number, refused, check)
             address = url(grant, name)
             if address is None:
                 refused = grant
@@ -128,14 +126,14 @@ class Leave:
             except Refused:
                 refused = grant
 
-    def _usable(self, name: str, number: int, refused: Grant | None) -> Grant:
+    def _usable(self, name: str, number: int, refused: Grant | None, check: Check) -> Grant:
         """Return the grant that counts, as soon as it is another than the refused one."""
         if self._grant is not refused:
             return self._grant
         self._want(number)
         expired = time.monotonic() + self._patience
         while self._grant is refused:
-            self._check()
+            check()
             with self._renewed:
                 self._renewed.wait_for(lambda: self._grant is not refused, LOOK)
             if self._grant is refused and time.monotonic() > expired:

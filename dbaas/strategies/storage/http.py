@@ -155,7 +155,7 @@ class Http:
             connection = http.client.HTTPConnection(host, port, timeout=CONNECT_TIMEOUT)
         else:
             raise errors.Failed(f"a storage is reached by http or https, not {where.scheme!r}")
-        connection.blocksize = PART
+        connection.auto_open = 0  # else one that was closed by another thread would come back
         connection.connect()
         connection.sock.settimeout(SILENCE)
         return connection

@@ -74,6 +74,15 @@ class Works:
             task.check()
         return messages.Prepared(Health(ServiceStatus.HEALTHY))
 
+    def check_data(self) -> messages.DataCheck:
+        self.ran.append("check_data")
+        task = self.task
+        assert task
+        self.running.set()
+        while not self.let_go.wait(0.001):
+            task.check()
+        return messages.DataCheck(1, 2, 3.0)
+
     def restart(self) -> Health:
         self.ran.append("restart")
         if self.raises:

@@ -90,6 +90,25 @@ def test_long_commands_run_one_after_the_other(desk: Desk, journal: Journal, wor
     assert works.ran == ["prepare", "restart"]
 
 
+def test_others_run_while_one_runs_that_takes_hours(
+    desk: Desk, journal: Journal, works: Works
+) -> None:
+    take(desk, "check_data", RUNNING)
+    works.running.wait(5)
+    until(lambda: not desk.busy)  # nobody waits for that one at once
+    take(desk, "restart", WAITING)
+    assert "ok" in answer(journal, WAITING)
+    assert journal.answer(RUNNING) is None
+    works.let_go.set()
+    assert answer(journal, RUNNING) == {"ok": {"tables": 1, "rows": 2, "seconds": 3.0}}
+
+
+def test_one_that_takes_hours_can_be_cancelled(desk: Desk, journal: Journal, works: Works) -> None:
+    take(desk, "check_data", RUNNING)
+    works.running.wait(5)
+    assert desk.cancel(RUNNING).fate is Fate.STOPPED
+
+
 def test_cancelling_what_never_came_keeps_it_from_running(
     desk: Desk, journal: Journal, works: Works
 ) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dbaas.contract import errors
-from dbaas.contract.messages import DataCheck, Health, Prepare, ServiceStatus
+from dbaas.contract.messages import DataCheck, Health, Prepare, Progress, ServiceStatus
 from dbaas.engines.base import Places, Signs, Tenancy
 from dbaas.guestagent.supervisor import Pace, Supervisor
 from dbaas.guestagent.volume import Volume
@@ -15,7 +15,7 @@ from dbaas.host import services
 from dbaas.host.services import Process, Service
 from tests.unit.guestagent.guest import until
 
-PACE = Pace(unsettled=0.005, pauses=(0.0, 0.01, 0.01))
+PACE = Pace(progress=0.005, unsettled=0.005, pauses=(0.0, 0.01, 0.01))
 
 
 class Sleeper:
@@ -64,6 +64,7 @@ class World:
     def __init__(self, directory: Path) -> None:
         self.engine = Sleeper(directory)
         self.said: list[Health] = []
+        self.progress: dict[str, Progress] = {}
         self._places = Places(volume=directory)
         self._record = directory / "engine.json"
         self.supervisor = self.new_life()
@@ -71,7 +72,13 @@ class World:
     def new_life(self) -> Supervisor:
         volume = Volume(self._places.volume, self._record.with_name("volume.json"))
         self.supervisor = Supervisor(
-            self._places, volume, self._record, self.said.append, lambda *_: self.engine, PACE
+            self._places,
+            volume,
+            self._record,
+            self.said.append,
+            lambda *_: self.engine,
+            PACE,
+            lambda: self.progress,
         )
         return self.supervisor
 
@@ -241,3 +248,15 @@ def test_pauses_grow_and_end() -> None:
     pauses = [pace.pause_after([0.0] * count, 1.0) for count in range(1, 7)]
     assert pauses == [0.0, 1.0, 2.0, 4.0, 8.0, None]
     assert pace.pause_after([0.0, 1.0, 2.0, 900.0], 901.0) == 0.0
+
+
+def test_progress_is_told_often_as_long_as_there_is_any(world: World) -> None:
+    world.prepare()
+    world.supervisor.start()
+    until(lambda: world.words() == ["HEALTHY"])
+    world.progress = {"op.1": Progress(1, 2)}
+    world.supervisor.say_again()
+    until(lambda: len(world.said) >= 4)
+    assert world.said[-1].progress == {"op.1": Progress(1, 2)}
+    world.progress = {}
+    until(lambda: not world.said[-1].progress)
