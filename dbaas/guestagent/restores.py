@@ -4,7 +4,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dbaas.contract import backups, errors
 from dbaas.contract.backups import Manifest
@@ -31,11 +31,13 @@ class Tools:
     transfer: Transfer
     check: Check
     tell: Check
+    leaves: dict[str, Leave] = field(default_factory=dict)
+    """By backup: what was renewed once is not asked for again."""
 
     @contextmanager
     def courier(self, part: RestorePart) -> Iterator[tuple[Courier, Leave]]:
         """Give what fetches this backup's objects, as long as the context lasts."""
-        leave = Leave(part.grant, self.tell)
+        leave = self.leaves.setdefault(part.backup, Leave(part.grant, self.tell))
         connect = registry.load("storage", part.grant.storage)
         courier = Courier(connect, leave, part.backup, self.check)
         self.transfer.leave, self.transfer.backup = leave, part.backup

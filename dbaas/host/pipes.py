@@ -124,6 +124,10 @@ class Pipe:
             said = complaint.text.strip()[-TAIL:] or "it said nothing"
             raise errors.Failed(f"{program.name} exited with {child.returncode}: {said}")
 
+    def ended(self) -> bool:
+        """Return whether any of them has."""
+        return any(child.poll() is not None for child in self._children)
+
     def said(self, number: int) -> str:
         """Return the end of what a program wrote to its standard error; all, once it has ended."""
         return self._complaints[number].text

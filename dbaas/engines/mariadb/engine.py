@@ -218,14 +218,16 @@ class MariaDB:
 
     def _copy_template(self) -> None:
         """Copy the data directory; it gets its name when it is whole and on the disk."""
+        with tools.fresh_directory(self._volume, self._user) as fresh:
+            self.copy_template(fresh / "copied")
+            tools.adopt(fresh / "copied", self._layout.data, self._user)
+
+    def copy_template(self, to: Path) -> None:
+        """Make a data directory there that nobody has anything in yet."""
         if not self._template.is_dir():
             raise errors.Failed(f"this image has no {self._template.name} data directory to copy")
-        with tools.fresh_directory(self._volume, self._user) as fresh:
-            copied = fresh / "copied"
-            commands.run(
-                ["cp", "-a", "--reflink=auto", str(self._template), str(copied)], timeout=120.0
-            )
-            tools.adopt(copied, self._layout.data, self._user)
+        commands.run(["cp", "-a", "--reflink=auto", str(self._template), str(to)], timeout=120.0)
+        tools.give(to, self._user)
 
     def _give(self, path: Path) -> None:
         """Make it the server's own; the image may have been made with another id for it."""

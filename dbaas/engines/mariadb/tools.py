@@ -1,6 +1,8 @@
 """What MariaDB's own programs need to work on a server, or on its files."""
 
+import grp
 import os
+import pwd
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -53,10 +55,7 @@ def clear(volume: Path) -> None:
 
 def adopt(fresh: Path, data: Path, user: str) -> None:
     """Make it the data directory, in one step, and on the disk when this returns."""
-    if user:
-        for root, directories, names in os.walk(fresh):
-            for entry in (".", *directories, *names):
-                os.chown(Path(root, entry), *_ids(user), follow_symlinks=False)
+    give(fresh, user)
     commands.run(["sync", "-f", str(fresh)], timeout=SYNC_TIMEOUT)
     if data.exists():
         # What was there is in nobody's way, and is removed as any leftover is.
@@ -64,6 +63,16 @@ def adopt(fresh: Path, data: Path, user: str) -> None:
     fresh.rename(data)
     files.sync_directory(data.parent)
     clear(data.parent)
+
+
+def give(path: Path, user: str) -> None:
+    """Make it and all that is in it the server's own: the image may have another id for it."""
+    if not user:
+        return
+    owner, group = pwd.getpwnam(user).pw_uid, grp.getgrnam(user).gr_gid
+    for root, directories, names in os.walk(path):
+        for entry in (".", *directories, *names):
+            os.chown(Path(root, entry), owner, group, follow_symlinks=False)
 
 
 def size(data: Path) -> int:
@@ -78,10 +87,3 @@ def size(data: Path) -> int:
                 except FileNotFoundError:
                     continue  # it was dropped meanwhile
     return total
-
-
-def _ids(user: str) -> tuple[int, int]:
-    import grp
-    import pwd
-
-    return pwd.getpwnam(user).pw_uid, grp.getgrnam(user).gr_gid

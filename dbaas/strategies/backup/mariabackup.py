@@ -18,18 +18,11 @@ from dbaas.engines.mariadb.engine import MariaDB
 from dbaas.host.pipes import Pipe, Program
 from dbaas.strategies import packing
 from dbaas.strategies.backup.base import Check, Taken
+from dbaas.strategies.backup.watch import Watch
 
 COPY_INTERVAL = 50
 """Milliseconds between two looks for more of the log: a backup waits for one at its end, and lets
 nobody change a table's definition until then."""
-HOLD = 3.0
-"""Seconds for which storage that is slow may make it hold commits."""
-COMMITS_HELD, COMMITS_GO_ON = "BACKUP STAGE BLOCK_COMMIT", "All tables unlocked"
-"""What it says of it."""
-
-LOOK = 0.2
-"""Seconds between two looks at that."""
-
 PROGRAM, PACKER = 0, 1
 """Their places in the row."""
 
@@ -93,36 +86,6 @@ class MariaBackup:
             f"--log-copy-interval={COPY_INTERVAL}",
             *increment,
         )
-
-
-class Watch:
-    """Sees to it that a backup does no harm, and does not go on in vain."""
-
-    def __init__(self, engine: MariaDB) -> None:
-        self._engine = engine
-        self._server = engine.process()
-        self._held_since = 0.0
-        self._next_look = 0.0
-        self.pipe: Pipe | None = None
-        """None: there is nothing to see yet, or any more."""
-
-    def look(self) -> None:
-        """Raise `Unavailable` when the server is another one, or commits wait for too long."""
-        now = time.monotonic()
-        if self.pipe is None or now < self._next_look:
-            return
-        self._next_look = now + LOOK
-        if self._server is None or self._engine.process() != self._server:
-            raise errors.Unavailable("the database server ended, or was restarted, meanwhile")
-        said = self.pipe.said(PROGRAM)
-        if said.rfind(COMMITS_HELD) <= said.rfind(COMMITS_GO_ON):
-            self._held_since = 0.0
-        elif not self._held_since:
-            self._held_since = now
-        elif now > self._held_since + HOLD:
-            raise errors.Unavailable(
-                "the storage was too slow at a moment at which the backup made commits wait"
-            )
 
 
 class Files:
