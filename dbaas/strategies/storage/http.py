@@ -46,8 +46,7 @@ class Http:
     def put(self, url: Secret, content: memoryview, headers: Mapping[str, str]) -> str:
         """Return the ETag that the storage has for it; empty where it has none."""
         sent = {"Content-Length": str(len(content)), **headers}
-        with self._telling("store an object"):
-            answer = self._ask("PUT", url, sent, content)
+        with self._telling("store an object"), self._asked("PUT", url, sent, content) as answer:
             said = answer.read(PART)
             _judge(answer.status, said)
             if answer.status not in SENT:
@@ -56,21 +55,18 @@ class Http:
 
     def get(self, url: Secret, into: memoryview) -> int:
         """Read all of the object; `Failed` where it is longer than there is room."""
-        with self._telling("give an object"):
-            answer = self._ask("GET", url, {})
+        with self._telling("give an object"), self._asked("GET", url, {}) as answer:
             if answer.status != http.client.OK:
                 _judge(answer.status, answer.read(PART))
                 raise errors.Failed(f"the storage answered {answer.status} for an object")
             if answer.length is not None and answer.length > len(into):
-                self._drop()
                 raise errors.Failed("the object is longer than it was when it was stored")
             return self._fill(answer, into)
 
     def stream(self, url: Secret, into: memoryview, begin: int) -> tuple[int, int]:
         """Read of the object from this byte on; return how many there were, and its whole size."""
-        with self._telling("give an object"):
-            end = begin + len(into) - 1
-            answer = self._ask("GET", url, {"Range": f"bytes={begin}-{end}"})
+        wanted = {"Range": f"bytes={begin}-{begin + len(into) - 1}"}
+        with self._telling("give an object"), self._asked("GET", url, wanted) as answer:
             if answer.status != http.client.PARTIAL_CONTENT:
                 _judge(answer.status, answer.read(PART))
                 raise errors.Failed(f"the storage answered {answer.status} for part of an object")
@@ -96,13 +92,14 @@ class Http:
             raise errors.Unavailable("the storage broke off in the middle of an object")
         return filled
 
-    def _ask(
+    @contextmanager
+    def _asked(
         self,
         method: str,
         url: Secret,
         headers: Mapping[str, str],
         content: memoryview | None = None,
-    ) -> http.client.HTTPResponse:
+    ) -> Iterator[http.client.HTTPResponse]:
         where = urlsplit(url.reveal())
         target = where.path + (f"?{where.query}" if where.query else "")
         connection = self._reach(where)
@@ -113,7 +110,13 @@ class Http:
             if body is None:
                 raise
             # It may have answered before it had all, for example that it will not take it.
-        return connection.getresponse()
+        answer = connection.getresponse()
+        try:
+            yield answer
+        finally:
+            if not answer.isclosed():  # what is left of it would be taken for the next answer
+                self._drop()
+                answer.close()
 
     def _reach(self, where: SplitResult) -> http.client.HTTPConnection:
         to = (where.scheme, where.netloc)
