@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import (
+    FromClause,
     Select,
     and_,
     bindparam,
@@ -89,16 +90,19 @@ _COLUMNS = (
 )
 _NAMES = tuple(column.name for column in _COLUMNS)
 
-# Backups first, in the order of their index: as for instances.
-_EVER = (
-    select(*_COLUMNS)
-    .select_from(
-        _backups.join(_versions, _versions.c.id == _backups.c.datastore_version_id)
+
+def _read(begin: FromClause) -> Select[Any]:
+    """Read backups with all that is shown of them, in the order in which `begin` has them."""
+    joined = (
+        begin.join(_versions, _versions.c.id == _backups.c.datastore_version_id)
         .join(_stores, _stores.c.id == _versions.c.datastore_id)
         .outerjoin(_health, _health.c.instance_id == _backups.c.instance_id)
     )
-    .prefix_with("STRAIGHT_JOIN")
-)
+    # Left alone, the server may begin with the few datastores.
+    return select(*_COLUMNS).select_from(joined).prefix_with("STRAIGHT_JOIN")
+
+
+_EVER = _read(_backups)
 _THERE = _backups.c.alive == literal_column("1")
 _ONE_EVER = _EVER.where(_backups.c.id == bindparam("id"))
 _ONE = _ONE_EVER.where(_THERE)
@@ -131,13 +135,17 @@ def page(
     datastore_id: str | None = None,
 ) -> list[BackupRecord]:
     """Return backups of a project, or of all, those that changed last first."""
-    query = _EVER.where(_THERE).order_by(*_LAST_CHANGED).offset(offset).limit(limit)
+    ids = select(_backups.c.id).where(_THERE).order_by(*_LAST_CHANGED).offset(offset).limit(limit)
     if project_id is not None:
-        query = query.where(_backups.c.project_id == project_id)
+        ids = ids.where(_backups.c.project_id == project_id)
     if instance_id is not None:
-        query = query.where(_backups.c.instance_id == instance_id)
+        ids = ids.where(_backups.c.instance_id == instance_id)
     if datastore_id is not None:
-        query = query.where(_stores.c.id == datastore_id)
+        versions = select(_versions.c.id).where(_versions.c.datastore_id == datastore_id)
+        ids = ids.where(_backups.c.datastore_version_id.in_(versions))
+    # The page first: left alone, the server may join all that a project has, to show twenty.
+    chosen = ids.subquery("chosen")
+    query = _read(chosen.join(_backups, _backups.c.id == chosen.c.id)).order_by(*_LAST_CHANGED)
     return [_record(row) for row in unit.execute(query)]
 
 
@@ -187,13 +195,7 @@ def _chain() -> Select[Any]:
             _backups.c.id == above.c.parent_id
         )
     )
-    joined = (
-        above.join(_backups, _backups.c.id == above.c.id)
-        .join(_versions, _versions.c.id == _backups.c.datastore_version_id)
-        .join(_stores, _stores.c.id == _versions.c.datastore_id)
-        .outerjoin(_health, _health.c.instance_id == _backups.c.instance_id)
-    )
-    return select(*_COLUMNS).select_from(joined).order_by(above.c.steps)
+    return _read(above.join(_backups, _backups.c.id == above.c.id)).order_by(above.c.steps)
 
 
 _CHAIN = _chain()
