@@ -6,9 +6,11 @@ a JSON object with `ok`, or `error` as an error travels.
 
 import json
 import os
+import resource
 import shutil
 import signal
 import ssl
+import subprocess
 import sys
 import threading
 import time
@@ -35,6 +37,7 @@ from tests.fakes import objects
 from tests.fakes.attempt import Attempt, CutShort
 
 SOCKET = "/run/dbaas/mariadb/mariadbd.sock"
+TIMEOUT = 120.0
 AUTHORITY = "/etc/dbaas/engine/mariadb/ca.crt"
 
 
@@ -167,7 +170,7 @@ class Driver:
 
     def run(self, *arguments: str) -> str:
         """Run a program in the guest and return what it prints."""
-        return commands.run(arguments, timeout=20.0)
+        return commands.run(arguments, timeout=TIMEOUT)
 
     def files(self, *patterns: str) -> list[list[Any]]:
         """Return path, owner and mode of files of the guest."""
@@ -245,6 +248,25 @@ class Driver:
         self._objects = self._storage.__enter__()
         return self._objects.at
 
+    def store_apart(self, directory: str) -> str:
+        """Serve a storage from a process of its own, which costs the agent nothing."""
+        sink = [sys.executable, "-m", "tests.bench.sink", directory]
+        self._sink = subprocess.Popen(sink, stdout=subprocess.PIPE, text=True)
+        assert self._sink.stdout
+        return self._sink.stdout.readline().strip()
+
+    def used(self) -> dict[str, float]:
+        """Return seconds of CPU and the most MiB of memory: of the agent, and of its programs."""
+        own, theirs = (
+            resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+        )
+        return {
+            "agent_cpu": own.ru_utime + own.ru_stime,
+            "programs_cpu": theirs.ru_utime + theirs.ru_stime,
+            "agent_mib": own.ru_maxrss / 1024,
+            "largest_program_mib": theirs.ru_maxrss / 1024,
+        }
+
     def stored(self) -> list[Any]:
         """Return name and size of each object."""
         return [[name, len(content)] for name, content in sorted(self._objects.kept.items())]
@@ -274,6 +296,10 @@ class Driver:
         """Put a file there, with the directories above it."""
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         Path(path).write_text(content)
+
+    def leave_bytes(self, path: str, content: str) -> None:
+        """Put a file there that holds what this says in hex."""
+        Path(path).write_bytes(bytes.fromhex(content))
 
     def remove(self, path: str) -> None:
         shutil.rmtree(path)

@@ -22,8 +22,8 @@ CHECKOUT = Path(__file__).parents[2]
 
 SETUP = """
 set -e
-root=$1 checkout=$2 metadata=$3
-shift 3
+root=$1 checkout=$2 metadata=$3 size=$4
+shift 4
 mount -t tmpfs tmpfs /mnt
 mkdir /mnt/upper /mnt/work /mnt/guest
 mount -t overlay overlay -o "lowerdir=$root,upperdir=/mnt/upper,workdir=/mnt/work" /mnt/guest
@@ -32,7 +32,7 @@ mount --rbind /dev /mnt/guest/dev
 mkdir -p /mnt/guest/opt/checkout /mnt/guest/opt/metadata /mnt/guest/var/lib/dbaas/volume
 mount -o bind,ro "$checkout" /mnt/guest/opt/checkout
 mount -o bind,ro "$metadata" /mnt/guest/opt/metadata
-mount -t tmpfs -o size=1g tmpfs /mnt/guest/var/lib/dbaas/volume
+mount -t tmpfs -o "size=$size" tmpfs /mnt/guest/var/lib/dbaas/volume
 ip link set lo up
 cd /
 exec chroot /mnt/guest env PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=/opt/checkout:/opt/metadata \
@@ -90,8 +90,11 @@ class Refused(Exception):
 
 
 @contextlib.contextmanager
-def running(engine: str, series: str) -> Iterator[Guest]:
-    """Start such a guest; skips the test where the image has no such server."""
+def running(engine: str, series: str, size: str = "1g") -> Iterator[Guest]:
+    """Start such a guest; skips the test where the image has no such server.
+
+    `size`: of its volume, which is in memory.
+    """
     root = image.ensure(recipe.default_cache())
     if not (root / f"usr/share/dbaas/templates/{engine}-{series}").is_dir():
         pytest.skip(f"the guests' image has no {engine} {series}: some hosts have")
@@ -99,7 +102,7 @@ def running(engine: str, series: str) -> Iterator[Guest]:
         _describe(Path(metadata))
         process = subprocess.Popen(
             ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child",
-             "sh", "-c", SETUP, "guest", str(root), str(CHECKOUT), metadata, engine, series],
+             "sh", "-c", SETUP, "guest", str(root), str(CHECKOUT), metadata, size, engine, series],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
