@@ -9,6 +9,7 @@ import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from dbaas.common import certificates
@@ -123,7 +124,7 @@ class Bench:
         self.guest.call("die")
         self.guest.call("stop")
         self.guest.call("run", "sh", "-c", f"rm -rf {DATA} /var/lib/dbaas/agent")
-        self.guest.call("be_agent")
+        self.guest.call("be_hosted_agent")
 
 
 def rows(bench: Bench, taken: dict[str, list[Cost]]) -> list[report.Row]:
@@ -148,7 +149,7 @@ def rows(bench: Bench, taken: dict[str, list[Cost]]) -> list[report.Row]:
 def measured(
     guest: Guest, order: Prepare, gib: float, rounds: int
 ) -> tuple[list[report.Row], dict[str, Any]]:
-    guest.call("be_agent")
+    guest.call("be_hosted_agent")
     guest.order("prepare", order)
     fill(guest, gib)
     bench = Bench(guest, order)
@@ -159,16 +160,16 @@ def measured(
 
     for _ in range(rounds):
         for storage in STORAGES:
-            measure(f"backup: to {storage}", lambda name=storage: bench.back_up(name))
+            measure(f"backup: to {storage}", partial(bench.back_up, storage))
         for name, packer in (("floor", "zstd -1"), ("with -T2", "zstd -1 -T2")):
             command = f"{TAKE} | {packer} >/dev/null"
-            measure(f"backup: {name}", lambda command=command: run(guest, command))
+            measure(f"backup: {name}", partial(run, guest, command))
     for _ in range(rounds):
         run(guest, f"{TAKE} | zstd -1 -T2 >{SCRATCH}/floor.zst")
         guest.call("die")
         guest.call("stop")
         measure("restore: floor", bench.restore_by_hand)
-        guest.call("be_agent")
+        guest.call("be_hosted_agent")
         bench.forget()
         measure("restore: ours", bench.restore)
     return rows(bench, taken), guest.call("used")

@@ -3,6 +3,7 @@
 python -m tests.bench.sink DIRECTORY
 """
 
+import io
 import socket
 import sys
 import threading
@@ -13,7 +14,7 @@ PART = 1 << 20
 
 def serve(connection: socket.socket, directory: Path) -> None:
     buffer = memoryview(bytearray(PART))
-    with connection, connection.makefile("rb", buffering=PART) as source:
+    with connection, io.BufferedReader(connection.makefile("rb", buffering=0), PART) as source:
         while line := source.readline():
             method, target, _ = line.decode().split()
             size = 0

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from inspect import signature
 from pathlib import Path
@@ -181,13 +182,18 @@ class Driver:
         ]
 
     def be_agent(self, *attached: str) -> None:
-        """Begin a life of the agent, which finds the volume among these disks itself, if any."""
+        """Begin a life of the agent, which finds the volume among these disks itself."""
+        disks = [Path(disk) for disk in attached]
+        self._live(lambda: disks)
+
+    def be_hosted_agent(self) -> None:
+        """Begin a life of the agent where whoever made the guest has mounted the volume."""
+        self._live(None)
+
+    def _live(self, attached: Callable[[], list[Path]] | None) -> None:
         state = Path("/var/lib/dbaas/agent")
         state.mkdir(parents=True, exist_ok=True)
-        disks = [Path(disk) for disk in attached]
-        volume = Volume(
-            self._places.volume, state / "volume.json", (lambda: disks) if disks else None
-        )
+        volume = Volume(self._places.volume, state / "volume.json", attached)
         self._transfers = Transfers()
         self._supervisor = Supervisor(
             self._places,

@@ -103,7 +103,7 @@ class Place:
         self.guest.call("stop")
         gone = f"rm -rf {VOLUME}/* /var/lib/dbaas/agent /etc/dbaas/engine /run/dbaas/*"
         self.guest.call("run", "sh", "-c", gone)
-        self.guest.call("be_agent")
+        self.guest.call("be_hosted_agent")
 
     def prepare(self) -> None:
         self.guest.order("prepare", replace(self.order, databases=(), users=()))
@@ -149,7 +149,7 @@ def _places(case: tuple[str, str, str], certificate: messages.ServerCertificate)
     user = UserSpec("ann", Secret(PASSWORD), "%", ("shop",))
     order = Prepare(name, series, 512, 4711, certificate, (DatabaseSpec("shop"),), (user,))
     with engine_guest.running(name, series) as guest:
-        guest.call("be_agent")
+        guest.call("be_hosted_agent")
         guest.order("prepare", order)
         made = Place(guest, order, strategy, guest.call("store"))
         made.administer(*CONTENT)
@@ -448,7 +448,7 @@ def test_all_data_is_read_and_what_cannot_be_is_named(files: Place) -> None:
     files.guest.call("stop")
     hurt = f"dd if=/dev/urandom of={VOLUME}/data/shop/t.ibd bs=16384 seek=70 count=90 conv=notrunc"
     files.guest.call("run", "sh", "-c", f"{hurt} 2>&1")
-    files.guest.call("be_agent")
+    files.guest.call("be_hosted_agent")
     until(lambda: files.guest.call("signs")[0])
     with pytest.raises((errors.Failed, errors.Unavailable), match=r"`shop`\.`t`"):
         files.guest.order("check_data")
