@@ -5,6 +5,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import quote
 
 import requests
 
@@ -58,8 +59,8 @@ class Client:
     def put(self, path: str, body: Json) -> Json:
         return self._call("PUT", path, body, {})
 
-    def delete(self, path: str) -> Json:
-        return self._call("DELETE", path, None, {})
+    def delete(self, path: str, **query: str) -> Json:
+        return self._call("DELETE", path, None, query)
 
     def instance(self, name_or_id: str) -> Json:
         """Return the instance of this id, or the only one of this name."""
@@ -89,6 +90,35 @@ class Client:
                 return found
             # Pages go by id, whatever order one of them is shown in.
             query = {"marker": max(one["id"] for one in answer["instances"])}
+
+    def backup(self, name_or_id: str) -> Json:
+        """Return the backup of this id, or the only one of this name."""
+        try:
+            found: Json = self.get(f"/backups/{quote(name_or_id, safe='')}")["backup"]
+        except (errors.NotFound, errors.Invalid):
+            matching = [one for one in self.backups() if one["name"] == name_or_id]
+            if not matching:
+                raise errors.NotFound(f"there is no backup {name_or_id}") from None
+            if len(matching) > 1:
+                raise errors.Conflict(
+                    f"{len(matching)} backups are called {name_or_id}: give an id"
+                ) from None
+            return matching[0]
+        return found
+
+    def backups(self, **query: str) -> list[Json]:
+        """Return all backups, however many pages they take."""
+        found: list[Json] = []
+        while True:
+            answer = self.get("/backups", **query, marker=str(len(found)))
+            found += answer["backups"]
+            if not answer.get("links"):
+                return found
+
+    def newest_operation(self, kind: str) -> Json | None:
+        """Return the newest operation of this kind, of the last ones."""
+        newest: list[Json] = self.get("/operations")["operations"]
+        return next((one for one in newest if one["kind"] == kind), None)
 
     def operation_of(self, instance_id: str) -> Json | None:
         """Return the newest operation of the instance."""

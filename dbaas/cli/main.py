@@ -4,9 +4,10 @@ from typing import Annotated
 
 import typer
 
-from dbaas.cli import accounts, session, show
-from dbaas.cli.client import Client, Json
+from dbaas.cli import accounts, backups, session, show, waiting
+from dbaas.cli.client import Json
 from dbaas.cli.session import Name
+from dbaas.cli.waiting import Wait
 from dbaas.contract import errors
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
@@ -14,13 +15,10 @@ instances = typer.Typer(no_args_is_help=True, help="Database servers.")
 operations = typer.Typer(no_args_is_help=True, help="What is being done, and how far it is.")
 app.add_typer(instances, name="instance")
 app.add_typer(operations, name="operation")
+app.add_typer(backups.backups, name="backup")
 app.add_typer(accounts.databases, name="database")
 app.add_typer(accounts.users, name="user")
 app.add_typer(accounts.root, name="root")
-
-Wait = Annotated[bool, typer.Option(help="Show the steps, and return when it is done.")]
-
-_PATIENCE = 3600.0
 
 
 @instances.command("list")
@@ -54,6 +52,7 @@ def create_instance(
     size: Annotated[int, typer.Option(min=1, help="GiB of its volume.")] = 1,
     database: Annotated[list[str] | None, typer.Option(help="Database to make.")] = None,
     user: Annotated[list[str] | None, typer.Option(help="User to make, as NAME:PASSWORD.")] = None,
+    backup: Annotated[str | None, typer.Option(help="Backup to begin with.")] = None,
     wait: Wait = True,
 ) -> None:
     """Make a database server."""
@@ -67,9 +66,11 @@ def create_instance(
         "users": users,
     }
     with session.client() as client:
+        if backup is not None:
+            body["restorePoint"] = {"backupRef": client.backup(backup)["id"]}
         made = client.post("/instances", {"instance": body})["instance"]
         show.OUT.print(made["id"])
-        _follow(client, made["id"], wait=wait)
+        waiting.follow_newest(client, made["id"], wait=wait)
 
 
 def _user(text: str, databases: list[dict[str, str]]) -> Json:
@@ -119,33 +120,30 @@ def change_access(
         instance = client.instance(name)
         access = {"is_public": public, "allowed_cidrs": allow or []}
         client.put(f"/instances/{instance['id']}", {"instance": {"access": access}})
-        _follow(client, instance["id"], wait=wait)
+        waiting.follow_newest(client, instance["id"], wait=wait)
 
 
 def _act(name: str, action: Json, *, wait: bool) -> None:
     with session.client() as client:
         instance = client.instance(name)
         client.post(f"/instances/{instance['id']}/action", action)
-        _follow(client, instance["id"], wait=wait)
+        waiting.follow_newest(client, instance["id"], wait=wait)
 
 
 @instances.command("delete")
-def delete_instance(name: Name, wait: Wait = True) -> None:
+def delete_instance(
+    name: Name,
+    final_backup: Annotated[
+        bool, typer.Option("--final-backup", help="Back it up first, or do not delete it.")
+    ] = False,
+    wait: Wait = True,
+) -> None:
     """Delete an instance with all its data."""
     with session.client() as client:
         instance = client.instance(name)
-        client.delete(f"/instances/{instance['id']}")
-        _follow(client, instance["id"], wait=wait)
-
-
-def _follow(client: Client, instance_id: str, *, wait: bool) -> None:
-    operation = client.operation_of(instance_id)
-    if operation is None or not wait:
-        return
-    ended = client.follow(operation["id"], show.live(), _PATIENCE)
-    if ended["state"] != "succeeded":
-        fault = ended["fault"] or {"message": "no reason was given"}
-        raise errors.Failed(f"it {ended['state']}: {fault['message']}")
+        query = {"final_backup": "true"} if final_backup else {}
+        client.delete(f"/instances/{instance['id']}", **query)
+        waiting.follow_newest(client, instance["id"], wait=wait)
 
 
 @operations.command("list")
@@ -178,7 +176,7 @@ def show_operation(operation_id: Annotated[str, typer.Argument(help="Its id.")])
 def follow_operation(operation_id: Annotated[str, typer.Argument(help="Its id.")]) -> None:
     """Show an operation's steps as they are done."""
     with session.client() as client:
-        show.OUT.print(client.follow(operation_id, show.live(), _PATIENCE)["state"])
+        show.OUT.print(client.follow(operation_id, show.live(), waiting.PATIENCE)["state"])
 
 
 def main() -> None:
