@@ -183,6 +183,14 @@ class Ground:
             for instance in left:
                 requests.abandon(self, instance)
             self.wait_until_idle(left)
+        self._delete_backups()
+
+    def _delete_backups(self) -> None:
+        living = "SELECT id FROM backups WHERE deleted_at IS NULL"
+        for row in self.sql(living):
+            self.request("DELETE", f"backups/{row['id']}")
+        if self.sql(living):
+            self.wait_for(lambda: not self.sql(living), "backups to be gone")
 
     def details(self, instance: str) -> dict[str, Any]:
         answer = self.stack.request("GET", f"instances/{instance}")

@@ -34,7 +34,7 @@ def chosen(
     return every if thorough else every[::SAMPLE]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def instances(ground: Ground) -> Iterator[list[str]]:
     made = create_many(ground, TOGETHER)
     ground.wait_until_done(made, "ACTIVE")

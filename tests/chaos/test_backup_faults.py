@@ -94,7 +94,7 @@ TROUBLES = (
 )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def instance(ground: Ground) -> Iterator[str]:
     made = requests.create_instance(ground, "troubled")
     ground.wait_until_done([made], "ACTIVE")
