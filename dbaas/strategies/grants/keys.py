@@ -23,8 +23,13 @@ def parts(base: str, url: str) -> Iterator[str]:
 
 
 def split(key: str) -> tuple[str, str]:
-    """Return what the names of a backup's objects begin with, and this one's name after it."""
+    """Return what the names of a backup's objects begin with, and this one's name after it.
+
+    Clients of HTTP walk along `..` before they ask, and ours may enter every tenant's account.
+    """
     if not key or key.endswith("/"):
         raise errors.Invalid("the URL names no object: it ends in its container")
+    if {".", ".."} & {*key.split("/")}:
+        raise errors.Invalid("the URL names no object: it has . or .. between its slashes")
     found = backups.whereabouts("", key)
     return found.prefix, key.removeprefix(found.prefix)
