@@ -1,10 +1,10 @@
 """The host's firewall before the guests: who may connect to which, and what they may reach.
 
 It is one table, made anew as a whole from the ports' records and replaced in one step, so that any
-process may do it and none can leave half of it. Guests reach the broker's TLS listener and the
-depot, answer whoever connected to them, and nothing else. To a guest's engine connect those
-networks that its tenant allows: from the host, or through it where the host forwards packets. What
-is open already stays open.
+process may do it and none can leave half of it. Guests reach the broker's TLS listener, the depot
+and the storages that the operator names, answer whoever connected to them, and nothing else. To a
+guest's engine connect those networks that its tenant allows: from the host, or through it where the
+host forwards packets. What is open already stays open.
 """
 
 import ipaddress
@@ -66,6 +66,7 @@ table inet {table} {{
         ct state established,related accept
         {neighbours}
         ip daddr {settings.bridge.ip} tcp dport {_set(_entrances(settings))} accept
+        {_storages(settings)}
         drop
     }}
     chain output {{
@@ -78,6 +79,7 @@ table inet {table} {{
         type filter hook forward priority filter; policy accept;
         iifname != "{name}" oifname != "{name}" accept
         ct state established,related accept
+        {_storages(settings, f'iifname "{name}" oifname != "{name}" ')}
         iifname "{name}" drop
         ip saddr {settings.bridge.network} drop
         {inside6}
@@ -97,6 +99,12 @@ table inet {table} {{
 
 def _entrances(settings: Settings) -> list[str]:
     return [str(port) for port in (settings.broker_port, settings.depot_port) if port]
+
+
+def _storages(settings: Settings, coming: str = "") -> str:
+    """Return the rule that lets packets to the operator's storages pass, if there are any."""
+    pairs = [f"{address} . {port}" for address, port in sorted(set(settings.storage_endpoints))]
+    return f"{coming}ip daddr . tcp dport {_set(pairs)} accept" if pairs else ""
 
 
 def _dispatch(family: str, addresses: Sequence[str]) -> str:

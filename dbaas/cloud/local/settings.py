@@ -77,6 +77,13 @@ OPTS: list[cfg.Opt] = [
         "host; 0: guests reach none.",
     ),
     cfg.ListOpt(
+        "storage_endpoints",
+        default=[],
+        help="What else guests reach, each as ADDRESS:PORT with an IPv4 address: where backups are "
+        "in Swift or S3, the services that have them. One that is not on this host is reached "
+        "where the host forwards packets for its guests.",
+    ),
+    cfg.ListOpt(
         "flavors",
         default=DEFAULT_FLAVORS,
         help="Sizes of guests, each as id:name:MiB of memory:cpus:GiB of disk. Memory and cpus are "
@@ -117,6 +124,7 @@ class Settings:
     availability_zone: str = "local"
     command: tuple[str, ...] = INIT
     depot_port: int = 0
+    storage_endpoints: tuple[tuple[ipaddress.IPv4Address, int], ...] = ()
 
     @property
     def bridge_name(self) -> str:
@@ -158,7 +166,20 @@ def from_conf(conf: cfg.ConfigOpts) -> Settings:
         engine_ports=reach.engine_ports(conf),
         availability_zone=options.availability_zone,
         depot_port=options.depot_port,
+        storage_endpoints=tuple(endpoint(text) for text in options.storage_endpoints),
     )
+
+
+def endpoint(text: str) -> tuple[ipaddress.IPv4Address, int]:
+    """Return the address and the port that `ADDRESS:PORT` names."""
+    host, _, port = text.strip().rpartition(":")
+    try:
+        address, number = ipaddress.IPv4Address(host), int(port)
+    except ValueError:
+        number = 0
+    if not 0 < number < 1 << 16:
+        raise ValueError(f"a storage endpoint is ADDRESS:PORT like 192.0.2.7:8080, not {text!r}")
+    return address, number
 
 
 def _bridge6(text: str, deployment: str) -> ipaddress.IPv6Interface | None:

@@ -1,4 +1,5 @@
 import ipaddress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,11 @@ SETTINGS = Settings(
 
 
 def lines(*doors: Door) -> list[str]:
-    return [line.strip() for line in firewall.rules(SETTINGS, doors).splitlines()]
+    return lines_of(SETTINGS, *doors)
+
+
+def lines_of(settings: Settings, *doors: Door) -> list[str]:
+    return [line.strip() for line in firewall.rules(settings, doors).splitlines()]
 
 
 def test_networks_within_others_are_left_out_and_neighbours_joined() -> None:
@@ -58,3 +63,13 @@ def test_only_the_engines_ports_are_reached_and_only_of_guests_that_are_known() 
     assert not [line for line in made if line.startswith("ip6 daddr")]
     start = made.index("chain to_guests {")
     assert made[made.index("}", start) - 1] == "drop"
+
+
+def test_guests_reach_the_storages_that_are_named_on_the_host_and_beyond() -> None:
+    there = ipaddress.IPv4Address("192.0.2.7")
+    made = lines_of(replace(SETTINGS, storage_endpoints=((there, 443), (there, 8080))))
+    pairs = "ip daddr . tcp dport { 192.0.2.7 . 443, 192.0.2.7 . 8080 } accept"
+    through = f'iifname "{SETTINGS.bridge_name}" oifname != "{SETTINGS.bridge_name}" {pairs}'
+    assert made.index(pairs) < made.index("drop")
+    assert made.index(through) < made.index(f'iifname "{SETTINGS.bridge_name}" drop')
+    assert not [line for line in lines() if "192.0.2.7" in line]

@@ -69,3 +69,13 @@ def test_there_is_one_zone() -> None:
     settings.expect_zone("here", "here")
     with pytest.raises(errors.Invalid, match="'local'"):
         settings.expect_zone(read().availability_zone, "here")
+
+
+def test_a_storage_endpoint_is_an_address_and_a_port() -> None:
+    assert settings.endpoint("192.0.2.7:8080") == (IPv4Address("192.0.2.7"), 8080)
+
+
+@pytest.mark.parametrize("text", ["", "192.0.2.7", "192.0.2.7:0", "swift:80", "192.0.2.7:65536"])
+def test_what_is_no_storage_endpoint_is_refused_by_its_text(text: str) -> None:
+    with pytest.raises(ValueError, match=r"ADDRESS:PORT like 192\.0\.2\.7:8080"):
+        settings.endpoint(text)
