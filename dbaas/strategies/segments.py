@@ -11,7 +11,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
+from contextlib import suppress
+from functools import partial
+from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 from dbaas.contract import errors
@@ -122,6 +125,49 @@ class Courier:
         return held[1]
 
 
+class Crew:
+    """Some threads that work for one transfer, and keep nobody from ending.
+
+    An executor's would: an agent that is stopped leaves a transfer where it is, for its next life.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._threads = [
+            threading.Thread(target=self._work, name=name, daemon=True) for _ in range(WORKERS)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, work: Callable[[], T]) -> Future[T]:
+        """Have it done by the first who is free."""
+        job: Future[T] = Future()
+
+        def run() -> None:
+            if job.set_running_or_notify_cancel():
+                try:
+                    job.set_result(work())
+                except BaseException as error:  # noqa: BLE001  # it is for who waits for the result
+                    job.set_exception(error)
+
+        self._jobs.put(run)
+        return job
+
+    def close(self) -> None:
+        """Wait until nothing is done any more; what was not begun never is."""
+        with suppress(Empty):
+            while True:
+                self._jobs.get_nowait()
+        for _ in self._threads:
+            self._jobs.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def _work(self) -> None:
+        while (run := self._jobs.get()) is not None:
+            run()
+
+
 class Uploads:
     """Takes a stream, and stores it. A context: what is on its way when it is left is cut off."""
 
@@ -131,7 +177,7 @@ class Uploads:
         self._leave = leave
         self._size = size
         self._check = check
-        self._pool = ThreadPoolExecutor(WORKERS, "upload")
+        self._crew = Crew("upload")
         self._free: list[bytearray] = []
         self._unmade = 1 + WORKERS
         self._sent: deque[tuple[Future[Segment], bytearray]] = deque()
@@ -145,7 +191,7 @@ class Uploads:
 
     def __exit__(self, *raised: object) -> None:
         self._courier.close()
-        self._pool.shutdown(cancel_futures=True)
+        self._crew.close()
 
     @property
     def stored(self) -> int:
@@ -182,9 +228,8 @@ class Uploads:
         self._count += 1
         self._leave.look_ahead(self._count, segment_name)
         content = memoryview(self._filling)[: self._filled]
-        self._sent.append(
-            (self._pool.submit(self._courier.put, self._count, content), self._filling)
-        )
+        job = self._crew.submit(partial(self._courier.put, self._count, content))
+        self._sent.append((job, self._filling))
         self._filling, self._filled = bytearray(), 0
 
     def _buffer(self) -> bytearray:
@@ -219,21 +264,21 @@ def fetched(
     free = [bytearray(largest) for _ in range(min(1 + WORKERS, len(segments)))]
     waiting = deque(enumerate(segments, 1))
     coming: deque[tuple[Future[memoryview], bytearray]] = deque()
-    pool = ThreadPoolExecutor(WORKERS, "download")
+    crew = Crew("download")
     try:
         while waiting or coming:
             while free and waiting:
                 number, segment = waiting.popleft()
                 leave.look_ahead(number, segment_name, len(segments))
                 buffer = free.pop()
-                job = pool.submit(_fetch, courier, backup, number, segment, buffer)
+                job = crew.submit(partial(_fetch, courier, backup, number, segment, buffer))
                 coming.append((job, buffer))
             job, buffer = coming.popleft()
             yield _result(job, check)
             free.append(buffer)
     finally:
         courier.close()
-        pool.shutdown(cancel_futures=True)
+        crew.close()
 
 
 def _fetch(

@@ -1,4 +1,6 @@
 import hashlib
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -240,3 +242,25 @@ def test_a_url_is_in_no_error(kept: Objects) -> None:
     with pytest.raises(errors.Unavailable) as caught:
         courier(leave, patience=0.02).put(1, memoryview(b"x"))
     assert "signature" not in caught.value.text
+
+
+IDLE = """
+import time
+from dbaas.strategies.segments import Crew
+crew = Crew("test")
+crew.submit(lambda: time.sleep(60))
+"""
+
+
+def test_work_that_goes_on_keeps_nobody_from_ending() -> None:
+    subprocess.run([sys.executable, "-c", IDLE], timeout=20, check=True)
+
+
+def test_what_was_not_begun_when_a_crew_is_closed_never_is() -> None:
+    crew, done = segments.Crew("test"), list[int]()
+    jobs = [crew.submit(lambda: time.sleep(0.05)) for _ in range(segments.WORKERS)]
+    until(lambda: all(job.running() for job in jobs))
+    crew.submit(lambda: done.append(1))
+    crew.close()
+    assert all(job.done() for job in jobs)
+    assert done == []
