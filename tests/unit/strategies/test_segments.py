@@ -220,10 +220,8 @@ def test_what_hangs_is_given_up_when_it_is_not_wanted(kept: Objects) -> None:
 
     with pytest.raises(Unwanted):
         store(kept, CONTENT, check=check)
-    assert time.monotonic() < began + 3
-    asked = len(kept.asked)
-    time.sleep(0.05)
-    assert len(kept.asked) == asked
+    assert time.monotonic() < began + 5
+    assert "upload" not in [thread.name for thread in threading.enumerate()]
 
 
 def test_too_many_segments_are_refused_early(
