@@ -1,4 +1,4 @@
-"""`dbaas-manage audit`: do ledger, cloud and broker agree, both ways?"""
+"""`dbaas-manage audit`: do ledger, cloud, broker and storages agree, both ways?"""
 
 import re
 import sys
@@ -10,12 +10,16 @@ import typer
 from rich.table import Column, Table
 
 from dbaas.catalog import guests, ledger, operation_views
+from dbaas.catalog import stored as catalogued
 from dbaas.cloud import drivers
 from dbaas.cloud.base import Cloud
+from dbaas.common import sealing
 from dbaas.contract.operations import ROLES, LedgerEntry, LedgerKind
+from dbaas.manage import stored
 from dbaas.manage.deployment import OUT, deployment
 from dbaas.rpc import broker
 from dbaas.rpc.broker import Broker
+from dbaas.strategies.grants import vaults
 
 _OURS = re.compile(r"dbaas-([0-9a-f-]{36})-[a-z]+\d+")
 _ID = re.compile(r"dbaas-([0-9a-f-]{36})-")
@@ -171,10 +175,11 @@ def _instance(name: str) -> str:
 def audit(
     context: typer.Context,
     fix: Annotated[
-        bool, typer.Option(help="Remove what was left behind of instances that are gone.")
+        bool,
+        typer.Option(help="Remove what instances and backups that are gone left behind."),
     ] = False,
 ) -> None:
-    """Compare ledger, broker and cloud, both ways; exit status 1 when they differ."""
+    """Compare ledger, broker, cloud and storages, both ways; exit status 1 when they differ."""
     with deployment(context) as ours:
         cloud, bus = drivers.load(ours.conf), broker.from_conf(ours.conf)
         objects = bus.objects()
@@ -192,16 +197,29 @@ def audit(
         for one in remove_all(left, cloud, bus):
             OUT.print(f"removed {one.kind} {one.name}")
         stuck = ours.catalog.read(operation_views.stuck)
+        storages = vaults.load(ours.conf, sealing.from_conf(ours.conf))
+        kept = ours.catalog.read(catalogued.everything)
+        strays = stored.compare(storages, kept)
+        strays = stored.still(strays, kept, ours.catalog.read(catalogued.everything))
+        swept = [stray for stray in strays if stray.is_ours and fix]
+        for stray in stored.remove_all(storages, swept):
+            OUT.print(f"removed objects of backup {stray.backup}")
     table = Table("kind", Column("name", overflow="fold"), "problem")
     for one in differences:
         if one not in left:
             table.add_row(one.kind, one.name, one.problem)
+    for stray in strays:
+        if stray not in swept:
+            table.add_row("backup", stray.backup, stray.problem)
     for operation_id in stuck:
         table.add_row("operation", operation_id, "is stuck")
     wrong = table.row_count
     if wrong:
         OUT.print(table)
-        for problem in sorted(ADVICE.keys() & {one.problem for one in differences}):
-            OUT.print(ADVICE[problem])
-    OUT.print(f"{findings.compared} objects in the ledger, {wrong} differences")
+        problems = {one.problem for one in differences} | {stray.problem for stray in strays}
+        advice = ADVICE | stored.ADVICE
+        for problem in sorted(advice.keys() & problems):
+            OUT.print(advice[problem])
+    found = f"{findings.compared} objects in the ledger, {len(kept)} backups"
+    OUT.print(f"{found}, {wrong} differences")
     sys.exit(1 if wrong else 0)

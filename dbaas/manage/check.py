@@ -7,6 +7,7 @@ from pathlib import Path
 
 import typer
 from oslo_config import cfg
+from rich.markup import escape
 from rich.table import Column, Table
 
 from dbaas.catalog import datastores, schema
@@ -20,6 +21,7 @@ from dbaas.contract import errors
 from dbaas.contract.secret import Secret
 from dbaas.manage.deployment import OUT, deployment
 from dbaas.rpc import broker, control, guests
+from dbaas.strategies.grants import vaults
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,8 @@ def check(context: typer.Context) -> None:
     table = Table("", "what", Column("found", overflow="fold"))
     for finding in findings:
         found = finding.text if finding.well else f"{finding.text}\n→ {finding.remedy}"
-        table.add_row("ok" if finding.well else "MISSING", finding.what, found)
+        # Groups of options are written like markup.
+        table.add_row("ok" if finding.well else "MISSING", escape(finding.what), escape(found))
     OUT.print(table)
     missing = sum(not finding.well for finding in findings)
     OUT.print(f"{len(findings)} things looked at, {missing} missing")
@@ -68,6 +71,7 @@ def look(conf: cfg.ConfigOpts, catalog: Catalog) -> Iterator[Finding]:
         yield Finding("cloud", False, error.text, remedy)
         return
     yield from map(_carry_out, cloud.probes())
+    yield from _of_storages(conf)
     if tables.well:
         yield from map(_carry_out, _of_datastores(cloud, catalog))
 
@@ -119,6 +123,16 @@ def _of_buses(conf: cfg.ConfigOpts) -> Iterator[Probe]:
         "Give RabbitMQ a TLS listener at [guest_bus] guest_host and guest_port with a certificate "
         "for that name, signed by the authority in ca_file.",
     )
+
+
+def _of_storages(conf: cfg.ConfigOpts) -> Iterator[Finding]:
+    try:
+        storages = vaults.load(conf, sealing.from_conf(conf))
+    except errors.Error as error:
+        remedy = "Check [backups] storage and more_storages, and the group of each."
+        yield Finding("backups", False, error.text, remedy)
+        return
+    yield from (_carry_out(vault.probe()) for vault in storages.values())
 
 
 def _of_datastores(cloud: Cloud, catalog: Catalog) -> Iterator[Probe]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from dbaas.manage.stack import broker, catalog
+from dbaas.manage.stack import broker, catalog, lifecycle
 from dbaas.manage.stack.supervisor import Supervisor
 from tests.functional import stack as stacks
 from tests.functional.stack import Stack
@@ -25,8 +25,9 @@ def test_a_whole_deployment_misses_nothing(stack: Stack) -> None:
 @pytest.mark.parametrize(
     ("program", "missing", "remedy"),
     [
-        (catalog.CATALOG, "catalog", "dbaas-manage db upgrade"),
+        (catalog.CATALOG, "catalog", "[catalog] connection"),
         (broker.BROKER, "control bus", "transport_url"),
+        (lifecycle.DEPOT, "the directory and the depot", "run `dbaas-depot`"),
     ],
 )
 def test_what_is_missing_is_named_with_a_remedy(
@@ -49,6 +50,8 @@ def test_what_is_missing_is_named_with_a_remedy(
         ("[secrets]\nauthority_key_file = /nowhere\n", "cannot read /nowhere", "authority_key"),
         ("[guest_bus]\nguest_port = 9\n", "cannot be reached", "TLS listener"),
         ("[DEFAULT]\ncloud = moon\n", "there is no 'moon'", "[DEFAULT] cloud"),
+        ("[backups]\nstorage = moon\n", "strategy 'moon' here", "[backups] storage"),
+        ("[storage_local]\ndirectory = /nowhere\n", "is not there", "Make the directory"),
     ],
 )
 def test_a_wrong_setting_is_named_with_a_remedy(

@@ -23,6 +23,7 @@ from keystoneauth1.session import Session
 from dbaas.common import killpoints
 from dbaas.contract.operations import ENDED
 from dbaas.host import files
+from dbaas.manage.stack import accounts as stack_accounts
 from dbaas.manage.stack import (
     broker,
     catalog,
@@ -255,6 +256,7 @@ def _start(deployment: Deployment) -> None:
     broker.configure(plan, known)
     catalog.configure(plan, known)
     catalog.install(plan)
+    stack_accounts.for_depot(plan.directory).make_directory(plan.backups)
     settings.write(plan, known)
     options = _options(deployment, settings.options(plan, known))
     files.write(plan.configuration, settings.ini(options), mode=credentials.PRIVATE)

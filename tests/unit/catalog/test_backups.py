@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from dbaas.catalog import backups, operations, quotas, tables
+from dbaas.catalog import backups, operations, quotas, stored, tables
 from dbaas.catalog.records import BackupRecord, NewBackup, Registration
+from dbaas.catalog.stored import Kept
 from dbaas.catalog.unit import Catalog, Unit
 from dbaas.common.sealing import Sealer
 from dbaas.contract import backups as lives
@@ -230,6 +231,26 @@ def test_what_failed_is_swept_once_nobody_can_write_it(catalog: Catalog) -> None
     assert one in unswept(catalog)
     catalog.run(lambda unit: backups.swept(unit, one))
     assert one not in unswept(catalog)
+
+
+def test_the_audit_is_told_where_backups_are_and_who_is_at_them(catalog: Catalog) -> None:
+    def kept() -> dict[str, Kept]:
+        return {one.id: one for one in catalog.read(stored.everything)}
+
+    one, never = made(catalog, complete=False), new()
+    catalog.run(lambda unit: backups.add(unit, never))
+    foreign = new(instance_id=None)
+    known = Registration("AUTH_x", "old/o.xbstream.gz", "http://swift/old", 10, 20)
+    catalog.run(lambda unit: backups.register(unit, foreign, known))
+    place = (one, BackupStatus.BUILDING, "swift", "AUTH_p", "c", None)
+    assert kept()[one] == Kept(*place, is_at_work=False, is_granted=True)
+    assert not {never.id, foreign.id} & kept().keys()
+    worker = operation(catalog)
+    catalog.run(lambda unit: backups.in_hand(unit, one, worker))
+    assert kept()[one].is_at_work
+    ended(catalog, worker)
+    grants_are_over(catalog, one)
+    assert kept()[one] == Kept(*place, is_at_work=False, is_granted=False)
 
 
 def test_a_grant_never_becomes_shorter(catalog: Catalog) -> None:

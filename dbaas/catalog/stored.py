@@ -1,0 +1,64 @@
+"""What the catalog says of backups' objects in storages: for the audit."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import and_, select
+
+from dbaas.catalog import tables
+from dbaas.catalog.moments import NOW
+from dbaas.catalog.unit import Unit
+from dbaas.contract.backups import BackupStatus
+from dbaas.contract.operations import State
+
+_backups = tables.backups
+_operations = tables.operations
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A backup of ours that has a place in a storage, be it gone by now."""
+
+    id: str
+    status: BackupStatus
+    storage: str
+    account: str
+    container: str
+    manifest_sha256: str | None
+    is_at_work: bool
+    """Whether an operation is at it."""
+    is_granted: bool
+    """Whether somebody may still write there."""
+
+
+def everything(unit: Unit) -> list[Kept]:
+    """Return all that ever had a place; those that were registered are somebody else's."""
+    at_work = and_(
+        _operations.c.id == _backups.c.operation_id,
+        _operations.c.state.in_((State.RUNNABLE, State.PARKED)),
+    )
+    query = (
+        select(
+            _backups.c.id,
+            _backups.c.status,
+            _backups.c.storage,
+            _backups.c.account,
+            _backups.c.container,
+            _backups.c.manifest_sha256,
+            select(_operations.c.id).where(at_work).exists().label("is_at_work"),
+            _granted().label("is_granted"),
+        )
+        .where(_backups.c.account != "", _backups.c.object_name == "")
+        .order_by(_backups.c.id)
+    )
+    return [
+        Kept(
+            *(row.id, BackupStatus(row.status), row.storage, row.account, row.container),
+            *(row.manifest_sha256, bool(row.is_at_work), bool(row.is_granted)),
+        )
+        for row in unit.execute(query)
+    ]
+
+
+def _granted() -> Any:
+    return and_(_backups.c.granted_until.is_not(None), _backups.c.granted_until >= NOW)
