@@ -90,6 +90,13 @@ def wait_until_listening(port: int, process: subprocess.Popen[bytes]) -> None:
         time.sleep(0.05)
 
 
+def until(happened: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def end(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
     process.wait(PATIENCE)
