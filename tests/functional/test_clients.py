@@ -187,7 +187,7 @@ def test_an_instance_is_restarted_resized_and_renamed(
         (("--availability-zone", "moon"), "'moon' cannot be found: there are"),
         (("--replica-of", NAME), "leave out 'replica_of'. (HTTP 501)"),
         (("--configuration", NOBODY), "leave out 'configuration'. (HTTP 501)"),
-        (("--backup", NOBODY), "Backups: not available in this version"),
+        (("--backup", NOBODY), f"No backup with a name or ID of '{NOBODY}' exists."),
         (("--locality", "affinity"), "leave out 'locality'. (HTTP 501)"),
         (("--region", "Elsewhere"), "must be 'RegionOne', not 'Elsewhere'. (HTTP 400)"),
         (("--size", "1000"), "at most 10 GiB, not 1000. (HTTP 413)"),
@@ -216,7 +216,6 @@ def refusals(
 
 def test_what_comes_later_says_so(created: dict[str, Any], tenant: Clients) -> None:
     later = at_once(
-        partial(tenant.openstack, "database", "backup", "list"),
         partial(tenant.openstack, "database", "configuration", "list"),
         partial(tenant.openstack, "database", "log", "list", NAME),
         partial(tenant.openstack, "database", "ssl", "disable", NAME),
