@@ -17,8 +17,17 @@ from sqlalchemy import update
 
 from dbaas.api import app, options
 from dbaas.api.offers import CloudOffers
-from dbaas.catalog import datastores, guests, leftovers, operation_views, operations, tables, unit
-from dbaas.catalog.moments import NOW
+from dbaas.catalog import (
+    archive_orders,
+    datastores,
+    guests,
+    leftovers,
+    operation_views,
+    operations,
+    tables,
+    unit,
+)
+from dbaas.catalog.moments import NOW, later
 from dbaas.catalog.unit import Catalog, Unit
 from dbaas.cloud.base import Cloud
 from dbaas.common import certificates, config, killpoints, sealing
@@ -106,6 +115,8 @@ class ObligingGuests:
         self.vault = vault
         self.asked: list[str] = []
         """Every verb, in order."""
+        self.orders: list[Any] = []
+        """What was to be archived and restored, in order."""
         self.fails: dict[str, errors.Error] = {}
         """What becomes of these verbs, once."""
         self._catalog = catalog
@@ -121,6 +132,8 @@ class ObligingGuests:
     ) -> None:
         self.asked.append(method)
         answer = ANSWERS.get(GUEST_VERBS[method].gives)
+        if method in ("archive", "restore_backup"):
+            self.orders.append(json.loads(body)["args"])
         if method == "take_backup":
             answer = self.vault.fill(codec.load(BackupOrder, json.loads(body)["args"]))
         result: object = {"ok": codec.dump(answer)}
@@ -142,6 +155,7 @@ class Rehearsal:
         self.reached: Reached = killpoints.nothing
         self.accepting: Reached = killpoints.nothing
         self.guests = bus
+        self.catalog = catalog
         self._catalog = catalog
         self._means = means
 
@@ -152,9 +166,15 @@ class Rehearsal:
         self.flows = {**self.flows, kind: replace(flow, steps=steps)}
 
     def sweep(self) -> None:
-        """Do that duty now: whatever was granted to guests is over."""
+        """Do these duties now: whatever was granted to guests is over."""
         self._catalog.run(_end_grants)
         self._catalog.run(lambda one: leftovers.sweep(one, self._means.sealer))
+        self._catalog.run(lambda one: archive_orders.sweep(one, self._means.sealer))
+        self.wake("")
+
+    def carry_archives_on(self, *versions: str) -> None:
+        """Do that duty now; `versions`: those that have an archive unasked."""
+        self._catalog.run(lambda one: archive_orders.attend(one, self._means.sealer, versions))
         self.wake("")
 
     def wake(self, _operation_id: str) -> None:
@@ -173,6 +193,7 @@ class Rehearsal:
 
 def _end_grants(one: Unit) -> None:
     one.execute(update(tables.backups).values(granted_until=NOW))
+    one.execute(update(tables.archives).values(granted_until=later(-1.0)))
 
 
 def _hurry(one: Unit) -> None:

@@ -40,6 +40,7 @@ from dbaas.api.resources.managed import (
     ManagedRoot,
 )
 from dbaas.api.resources.operations import Operation, Operations
+from dbaas.api.resources.recovery import RecoveryOfInstance
 from dbaas.api.resources.root import Root
 from dbaas.api.resources.tls import Tls
 from dbaas.api.resources.users import User, UserDatabase, UserDatabases, Users
@@ -118,6 +119,7 @@ def make(
         "/instances/{instance_id}/users/{user}/databases": UserDatabases(services),
         "/instances/{instance_id}/users/{user}/databases/{database}": UserDatabase(services),
         "/instances/{instance_id}/root": Root(services),
+        "/instances/{instance_id}/recovery": RecoveryOfInstance(services),
         "/instances/{instance_id}/ssl": Tls(services),
         "/instances/{instance_id}/backups": BackupsOfInstance(services),
         "/backups": Backups(services),

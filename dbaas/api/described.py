@@ -157,9 +157,13 @@ SERVED: Routes = {
     ("POST", f"{_INSTANCE}/action"): Route(
         "Do something to an instance.",
         status=_ACCEPTED,
-        bodies=(instances.RESTART, instances.RESIZE, instances.RESET_STATUS),
+        bodies=(instances.RESTART, instances.RESIZE, instances.ARCHIVE, instances.RESET_STATUS),
         parameters=(_ONCE,),
         faults=(_BUSY, _LATER, _EXCLUDED),
+    ),
+    ("GET", f"{_INSTANCE}/recovery"): Route(
+        "Show to which moments an instance can be restored.",
+        item({"recovery": answers.RECOVERY}),
     ),
     ("GET", f"{_INSTANCE}/databases"): Route(
         "List databases.",

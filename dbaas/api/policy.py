@@ -43,6 +43,8 @@ _RULES = (
     ("instance:update", _AOO, "PUT", "/instances/{id}", "Change an instance."),
     ("instance:delete", _AOO, "DELETE", "/instances/{id}", "Delete an instance."),
     ("instance:restart", _AOO, "POST", "/instances/{id}/action", "Restart the database server."),
+    ("instance:archive", _AOO, "POST", "/instances/{id}/action", "Archive what it logs, or not."),
+    ("instance:recovery", _AOO, "GET", "/instances/{id}/recovery", "See what can be restored."),
     ("instance:resize_volume", _AOO, "POST", "/instances/{id}/action", "Grow the volume."),
     ("instance:resize_flavor", _AOO, "POST", "/instances/{id}/action", "Change the flavor."),
     ("instance:reset_status", _ADMIN, "POST", "/instances/{id}/action", "Reset the status."),

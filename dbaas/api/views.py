@@ -1,8 +1,9 @@
 """Records as the JSON that clients know: keys, links and times exactly as the contract has them."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import IntEnum
 from typing import Any
 from urllib.parse import quote
@@ -18,6 +19,7 @@ from dbaas.catalog.records import (
     InstanceLine,
     InstanceRecord,
 )
+from dbaas.catalog.recovery import Recovery
 from dbaas.cloud.base import Flavor
 from dbaas.common import certificates
 from dbaas.contract import states
@@ -175,6 +177,30 @@ def root_history(record: InstanceRecord) -> Json:
 def user(one: UserView) -> Json:
     databases = [{"name": name} for name in one.databases]
     return {"name": one.name, "host": one.host, "databases": databases}
+
+
+def recovery(known: Recovery) -> Json:
+    """Moments are whole seconds that can be asked for; lag is in seconds, what waits in bytes."""
+    windows = [
+        {"earliest": _second(math.ceil(each.earliest)), "latest": _second(int(each.latest))}
+        for each in known.windows
+        if math.ceil(each.earliest) <= int(each.latest)
+    ]
+    report = known.live.report if known.live else None
+    return {
+        "archiving": known.live is not None,
+        "earliest": windows[0]["earliest"] if windows else None,
+        "latest": windows[-1]["latest"] if windows else None,
+        "windows": windows,
+        "lag": report.lag if report else 0.0,
+        "pending": report.pending if report else 0,
+        "alarm": bool(report and (report.behind or report.ended)),
+        "fault": report.fault if report else "",
+    }
+
+
+def _second(moment_: int) -> str:
+    return moment(datetime.fromtimestamp(moment_, UTC).replace(tzinfo=None))
 
 
 def tls(pem: str, *, whole: bool) -> Json:

@@ -235,7 +235,7 @@ def fold(unit: Unit, heartbeats: Mapping[str, Heartbeat]) -> None:
     parameters: list[Any] = []
     for instance_id in sorted(heartbeats):  # two conductors lock rows in the same order
         beat = heartbeats[instance_id]
-        health = beat.health
+        health, archive = beat.health, beat.health.archive
         parameters += (
             instance_id,
             beat.boot,
@@ -246,6 +246,8 @@ def fold(unit: Unit, heartbeats: Mapping[str, Heartbeat]) -> None:
             health.engine_version,
             health.uptime,
             json.dumps(codec.dump(health.progress)),
+            None if archive is None else json.dumps(codec.dump(archive)),
+            archive is not None and bool(archive.wants or archive.ended),
         )
     rows = ",".join([_ROW] * len(heartbeats))
     unit.exec_driver_sql(_FOLD.format(rows=rows), tuple(parameters))
@@ -275,7 +277,10 @@ def reported(unit: Unit, instance_id: str, health: Health) -> None:
     unit.execute(statement.on_duplicate_key_update(**values))
 
 
-_SAID = ("service", "volume_total", "volume_used", "engine_version", "uptime", "progress")
+_SAID = (
+    *("service", "volume_total", "volume_used", "engine_version", "uptime", "progress"),
+    *("archive", "archive_calls"),
+)
 _ROW = f"({','.join(['%s'] * (3 + len(_SAID)))},NOW(6))"
 _NEWER = "VALUES(boot)>boot OR (VALUES(boot)=boot AND VALUES(seq)>seq)"
 _LATEST = f"seq=IF({_NEWER},VALUES(seq),seq),boot=GREATEST(boot,VALUES(boot))"

@@ -145,6 +145,9 @@ guest_health = Table(
     Column("engine_version", String(64), nullable=False, server_default=""),
     Column("uptime", Float, nullable=False, server_default="0"),
     Column("progress", JSON, nullable=False),
+    Column("archive", JSON),
+    # Whether it wants something for its archive: leave to go on, or another stream.
+    Column("archive_calls", Boolean, nullable=False, server_default="0"),
     Column("heard_at", TIME, nullable=False, server_default=NOW),
     **_OPTIONS,
 )
@@ -350,6 +353,33 @@ backup_readers = Table(
     Column("backup_id", ID, primary_key=True),
     Column("operation_id", ID, primary_key=True),
     Index("backup_readers_operation", "operation_id"),
+    **_OPTIONS,
+)
+
+# What an instance's engine logs, in a row of streams without gaps. One that has not ended is what
+# the instance is to do.
+archives = Table(
+    "archives",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("instance_id", ID, nullable=False),
+    Column("project_id", ascii_key(64), nullable=False),
+    Column("user_id", ascii_key(64), nullable=False),
+    Column("strategy", ascii_key(32), nullable=False),
+    Column("storage", ascii_key(32), nullable=False),
+    Column("account", String(255), nullable=False),
+    Column("container", String(255), nullable=False),
+    Column("data_key", JSON, nullable=False),
+    # No grant for its objects is good after this.
+    Column("granted_until", TIME),
+    # What the guest said of it last, once it has ended.
+    Column("report", JSON),
+    # What was at it last.
+    Column("operation_id", ID),
+    Column("created_at", TIME, nullable=False, server_default=NOW),
+    Column("ended_at", TIME),
+    Index("archives_instance", "instance_id", "created_at"),
+    Index("archives_ended", "ended_at"),
     **_OPTIONS,
 )
 

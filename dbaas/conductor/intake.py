@@ -16,7 +16,7 @@ from dbaas.catalog.records import GuestIdentity, Heartbeat, Outstanding
 from dbaas.contract import codec, errors
 from dbaas.contract.codec import Json
 from dbaas.contract.interfaces import GUEST_VERBS
-from dbaas.contract.messages import Failure, Health, Prepared, Progress
+from dbaas.contract.messages import ArchiveReport, Failure, Health, Prepared, Progress
 from dbaas.contract.secret import Secret
 from dbaas.rpc import envelope
 from dbaas.rpc.envelope import Header
@@ -36,6 +36,8 @@ _BYTES = 1 << 60
 _COMMANDS_IN_PROGRESS = 32
 _COMMAND_CHARACTERS = 120
 _VERSION_CHARACTERS = 64
+_STREAM_CHARACTERS = 36
+_FAULT_OF_ARCHIVE = 200
 _STATES = ("new", "introduced")
 
 
@@ -159,7 +161,20 @@ def _heartbeat(header: Header, data: Json) -> Heartbeat:
         for command, progress in health.progress.items()
     ):
         raise Refused("not a progress")
+    if health.archive is not None and not _is_archive(health.archive):
+        raise Refused("not an archive's report")
     return Heartbeat(header.boot, header.seq, health)
+
+
+def _is_archive(report: ArchiveReport) -> bool:
+    counts = (report.sequence, report.pending, report.wants)
+    moments = (report.since, report.until, report.lag)
+    return (
+        _is_plain(report.stream, _STREAM_CHARACTERS)
+        and all(0 <= count <= _BYTES for count in counts)
+        and all(0 <= moment <= _UPTIME for moment in moments)
+        and len(report.fault) <= _FAULT_OF_ARCHIVE
+    )
 
 
 def _is_sane(progress: Progress) -> bool:

@@ -132,6 +132,13 @@ class GuestAgent(Protocol):
     def renew_grant(self, order: messages.GrantRenewal) -> None:
         """Go on with this grant; a command that does not run any more needs none."""
 
+    @command(deadline=120.0)
+    def archive(self, order: messages.ArchiveOrder) -> None:
+        """Store what the engine logs, as it logs it, whatever happens to agent, engine or guest.
+
+        How far that is, is in the heartbeats. Raise `Conflict` before there is a database server.
+        """
+
     @command(deadline=6 * 3600.0)
     def restore_backup(self, order: messages.RestoreOrder) -> messages.Restored:
         """Lay out a data directory for `prepare` to go on with; data that is there is replaced.

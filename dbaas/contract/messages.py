@@ -96,6 +96,32 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class ArchiveReport:
+    """How far a guest has archived what its engine logs; seconds since 1970, bytes.
+
+    All that was committed from `since` until `until` is stored, in objects numbered up to
+    `sequence`.
+    """
+
+    stream: str
+    sequence: int = 0
+    since: float = 0.0
+    until: float = 0.0
+    lag: float = 0.0
+    """Seconds since the oldest commit that is not stored; 0 where all are."""
+    pending: int = 0
+    """Bytes that are not stored yet."""
+    wants: int = 0
+    """The first object that it has no grant for, of those that it needs soon; 0: none."""
+    fault: str = ""
+    """Why it does not go on now; empty: it does."""
+    ended: bool = False
+    """Nothing more comes into this stream: something was lost before it was stored."""
+    behind: bool = False
+    """More than half of what may wait is waiting."""
+
+
+@dataclass(frozen=True)
 class Health:
     """What a heartbeat says; sizes in bytes, `uptime` in seconds."""
 
@@ -106,6 +132,8 @@ class Health:
     uptime: float = 0.0
     progress: Mapping[str, Progress] = field(default_factory=dict)
     """Of long commands, by command id."""
+    archive: ArchiveReport | None = None
+    """None where nothing is to be archived."""
 
 
 @dataclass(frozen=True)
@@ -263,6 +291,43 @@ class Segment:
 
 
 @dataclass(frozen=True)
+class ArchiveOrder:
+    """Store what the engine logs, from now on and after any restart; without a stream: do not.
+
+    The same stream with another grant: go on with that.
+    """
+
+    strategy: str
+    instance: str
+    stream: str = ""
+    key: Secret | None = None
+    """Hex of the 256-bit key under which its objects are encrypted: of this stream alone."""
+    grant: Grant | None = None
+    piece_size: int = 16 << 20
+    """Bytes of the log that an object has at most; the guest has a few times that in memory."""
+    share: float = 0.25
+    """Of the volume, that what is not stored yet may take."""
+
+
+@dataclass(frozen=True)
+class ArchiveReplay:
+    """Play what was logged from a place on, of what was committed until a moment, and no more."""
+
+    strategy: str
+    instance: str
+    """Whose log it is."""
+    stream: str
+    key: Secret
+    grant: Grant
+    runs: tuple[str, ...]
+    """The objects that hold it, in order: numbers `first-last`, `=` before them if in one."""
+    begin: str
+    """The place, as `file:offset`."""
+    until: float
+    """Seconds since 1970, by the clock of the instance that logged."""
+
+
+@dataclass(frozen=True)
 class BackupOrder:
     """Store a backup of what the engine has now."""
 
@@ -318,6 +383,8 @@ class RestoreOrder:
     version: str
     memory_mib: int
     parts: tuple[RestorePart, ...]
+    replay: ArchiveReplay | None = None
+    """What is played on it then."""
 
 
 @dataclass(frozen=True)
@@ -326,6 +393,8 @@ class Restored:
 
     data_size: int
     seconds: float
+    replayed_until: float = 0.0
+    """When the last transaction that was played on it was committed; 0: none was."""
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,11 @@ class RestoreFrom:
     """What a new instance begins with: backups, the full one first, each on the one before."""
 
     backup_ids: tuple[str, ...]
+    until: float | None = None
+    """What was committed after the backup is played on it, up to this moment (seconds since 1970);
+    None: nothing is."""
+    stream: str = ""
+    """The stream of the archive that has it."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,20 @@ class DeleteBackups:
     """A backup with all that build on it, those first; each gives its quota back."""
 
     backup_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SetArchiving:
+    """What the engine logs is archived, or not any more; what is going on is carried on."""
+
+    enabled: bool
+
+
+@dataclass(frozen=True)
+class SweepArchive:
+    """What there is of an archive's stream goes, and its row."""
+
+    stream: str
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,8 @@ class Manifest:
     backups: tuple[str, ...] = ()
     """The strategies by which it is backed up and restored; the first one is used unless another
     is chosen."""
+    archive: str = ""
+    """The strategy by which its log is archived; empty: it cannot be."""
 
 
 MANIFESTS: Mapping[str, Manifest] = {
@@ -26,6 +28,7 @@ MANIFESTS: Mapping[str, Manifest] = {
         "dbaas.engines.mariadb.engine:MariaDB",
         ("11.8", "10.11"),
         ("mariabackup", "mariadb_dump"),
+        "binlog",
     ),
 }
 
@@ -65,6 +68,14 @@ def check_backup(name: str, strategy: str) -> str:
             f"{name} is backed up by {' or '.join(known)}, and not by {strategy[:32]!r}."
         )
     return strategy or known[0]
+
+
+def archive(name: str) -> str:
+    """Return the strategy by which what it logs is archived; raise `Unsupported`."""
+    found = MANIFESTS[name].archive if name in MANIFESTS else ""
+    if not found:
+        raise errors.Unsupported(f"What {name[:32]!r} logs cannot be archived.")
+    return found
 
 
 def load(name: str, version: str, places: Places) -> Engine:

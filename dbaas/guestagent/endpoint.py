@@ -9,6 +9,7 @@ from dbaas.contract.interfaces import GuestAgent
 from dbaas.contract.messages import ServiceStatus
 from dbaas.engines import manifests
 from dbaas.engines.base import Tenancy
+from dbaas.guestagent.archiver import Archiver
 from dbaas.guestagent.desk import Task
 from dbaas.guestagent.supervisor import Supervisor
 from dbaas.guestagent.transfers import Transfers
@@ -33,6 +34,7 @@ class Endpoint(GuestAgent):
         introduce: Callable[[messages.Introduction], None],
         cancel: Callable[[str], messages.Cancelled],
         transfers: Transfers,
+        archiver: Archiver,
         patience: float = PATIENCE,
     ) -> None:
         self._task = task
@@ -40,6 +42,7 @@ class Endpoint(GuestAgent):
         self._introduce = introduce
         self._cancel = cancel
         self._transfers = transfers
+        self._archiver = archiver
         self._patience = patience
 
     def introduce(self, order: messages.Introduction) -> None:
@@ -132,6 +135,13 @@ class Endpoint(GuestAgent):
 
     def renew_grant(self, order: messages.GrantRenewal) -> None:
         self._transfers.renew(order)
+
+    def archive(self, order: messages.ArchiveOrder) -> None:
+        from dbaas.strategies import registry  # as above
+
+        strategy = registry.load("archive", order.strategy)(self._supervisor.engine)
+        strategy.keep(bool(order.stream))
+        self._archiver.tell(order)
 
     def restore_backup(self, order: messages.RestoreOrder) -> messages.Restored:
         from dbaas.guestagent import restores

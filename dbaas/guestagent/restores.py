@@ -5,10 +5,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from dbaas.contract import backups, errors
 from dbaas.contract.backups import Manifest
-from dbaas.contract.messages import Restored, RestoreOrder, RestorePart
+from dbaas.contract.messages import ArchiveReplay, Restored, RestoreOrder, RestorePart
 from dbaas.engines.base import Engine
 from dbaas.guestagent.transfers import Transfer
 from dbaas.strategies import packing, registry, sealed, segments
@@ -56,6 +57,8 @@ def restore(order: RestoreOrder, engine: Engine, volume_free: int, tools: Tools)
     strategy: RestoreStrategy = registry.load("restore", _strategy(order.parts))(engine)
     known = [manifest for _, manifest in chain if manifest]
     _check_chain(order, chain)
+    if order.replay is not None and not strategy.physical:
+        raise errors.Invalid("an archive is played on a backup of files only")
     for each in known:
         base.check_version(each.engine_version, order.version, physical=strategy.physical)
     _check_room(known, volume_free)
@@ -69,8 +72,26 @@ def restore(order: RestoreOrder, engine: Engine, volume_free: int, tools: Tools)
             tools.transfer.done = layout.done
         for part, manifest in chain:
             _unpack(part, manifest, layout, tools)
-        size = layout.finish()
-    return Restored(size, time.monotonic() - began)
+        replayed = 0.0
+
+        def complete(directory: Path) -> None:
+            nonlocal replayed
+            if order.replay is not None:
+                replayed = _replay(order.replay, order, engine, directory, tools)
+
+        size = layout.finish(complete)
+    return Restored(size, time.monotonic() - began, replayed)
+
+
+def _replay(
+    replay: ArchiveReplay, order: RestoreOrder, engine: Engine, data: Path, tools: Tools
+) -> float:
+    """Return when the last transaction that was played was committed; 0: there was none."""
+    from dbaas.guestagent import replaying
+
+    return replaying.play(
+        replay, engine, data, tools.transfer, tools.check, order.memory_mib, tools.tell
+    )
 
 
 def _strategy(parts: Sequence[RestorePart]) -> str:

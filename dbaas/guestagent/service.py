@@ -12,6 +12,7 @@ from types import FrameType
 from dbaas.contract.messages import CONTACT_FILE
 from dbaas.engines.base import Places
 from dbaas.guestagent import identity
+from dbaas.guestagent.archiver import archiver_of
 from dbaas.guestagent.desk import Desk
 from dbaas.guestagent.endpoint import Endpoint
 from dbaas.guestagent.identity import Paths
@@ -109,16 +110,25 @@ def assemble(paths: Paths, places: Places, find_volume: bool = False) -> tuple[S
     volume = Volume(places.volume, paths.state / "volume.json", attached)
     transfers = Transfers()
     supervisor = Supervisor(
-        places, volume, paths.state / "engine.json", reporter.heartbeat, progress=transfers.progress
+        places,
+        volume,
+        paths.state / "engine.json",
+        reporter.heartbeat,
+        progress=transfers.progress,
+        archive=lambda: archiver.report(),
     )
+    archiver = archiver_of(paths.state, supervisor)
     transfers.tell = supervisor.say_again
     desk = Desk(
         journal,
-        lambda task: Endpoint(task, supervisor, session.introduce, desk.cancel, transfers),
+        lambda task: Endpoint(
+            task, supervisor, session.introduce, desk.cancel, transfers, archiver
+        ),
         reporter.log,
     )
     session = Session(paths, desk, reporter, AgentLink, supervisor.say_again)
     LOG.info("agent started, boot %d", boot)
     supervisor.start()
+    archiver.start()
     desk.start()
     return session, supervisor

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dbaas.contract import errors
-from dbaas.contract.messages import Health, Progress, ServiceStatus
+from dbaas.contract.messages import ArchiveReport, Health, Progress, ServiceStatus
 from dbaas.engines import manifests
 from dbaas.engines.base import Engine, Places
 from dbaas.guestagent.volume import Volume
@@ -60,10 +60,12 @@ class Supervisor:
         load: Callable[[str, str, Places], Engine] = manifests.load,
         pace: Pace = Pace(),
         progress: Callable[[], Mapping[str, Progress]] = dict,
+        archive: Callable[[], ArchiveReport | None] = lambda: None,
     ) -> None:
         """`record`: the file that says which engine is to run here, once one is.
 
-        `progress` tells how far the long commands are that run, by their ids.
+        `progress` tells how far the long commands are that run, by their ids; `archive`, how far
+        what the server logs is stored.
         """
         self._places = places
         self._volume = volume
@@ -72,6 +74,7 @@ class Supervisor:
         self._load = load
         self._pace = pace
         self._progress = progress
+        self._archive = archive
         self._engine: Engine | None = None
         self._changing = threading.Lock()
         self._phase: ServiceStatus | None = None
@@ -132,6 +135,11 @@ class Supervisor:
             raise errors.Conflict("there is no database server here yet")
         return self._engine
 
+    @property
+    def has_engine(self) -> bool:
+        """Whether there is a database server here."""
+        return self._engine is not None
+
     @contextmanager
     def changing(self, phase: ServiceStatus) -> Iterator[None]:
         """Have the server to oneself, to start and stop it; it is said to be in `phase`."""
@@ -160,7 +168,7 @@ class Supervisor:
             before = self._changes
             health = self._measured()
             if self._changes == before:  # else it was perhaps seen while it was stopped on purpose
-                return replace(health, progress=self._progress())
+                return replace(health, progress=self._progress(), archive=self._archive())
 
     def _measured(self) -> Health:
         usage = self._volume.usage()

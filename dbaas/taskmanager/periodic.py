@@ -2,10 +2,18 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from dbaas.catalog import guests, idempotency, leases, leftovers, operation_views, operations
+from dbaas.catalog import (
+    archive_orders,
+    guests,
+    idempotency,
+    leases,
+    leftovers,
+    operation_views,
+    operations,
+)
 from dbaas.catalog.unit import Catalog, Unit
 from dbaas.common.sealing import Sealer
 from dbaas.contract import errors
@@ -22,14 +30,17 @@ class Duty:
     work: Callable[[Unit], object]
 
 
-def duties(sealer: Sealer) -> tuple[Duty, ...]:
-    """Return all of them; `sealer` is for those that ask for operations."""
+def duties(sealer: Sealer, archived: Sequence[str]) -> tuple[Duty, ...]:
+    """Return all of them; `sealer` is for those that ask for operations, `archived` names
+    datastores whose instances have an archive unasked."""
     return (
         Duty("forget-idempotency-keys", 600.0, idempotency.purge),
         Duty("forget-health-of-strangers", 600.0, guests.forget_strangers),
         Duty("wipe-answers", 30.0, operations.wipe_answers),
         Duty("report-stuck-operations", 60.0, lambda unit: _report(operation_views.stuck(unit))),
         Duty("sweep-backups", 30.0, lambda unit: leftovers.sweep(unit, sealer)),
+        Duty("carry-archives-on", 5.0, lambda unit: archive_orders.attend(unit, sealer, archived)),
+        Duty("sweep-archives", 60.0, lambda unit: archive_orders.sweep(unit, sealer)),
     )
 
 

@@ -28,6 +28,7 @@ from dbaas.rpc import broker, control, notifications
 from dbaas.rpc.guests import CommandPublisher
 from dbaas.rpc.notifications import Notifier
 from dbaas.strategies.grants import vaults
+from dbaas.taskmanager import archiving
 from dbaas.taskmanager.announcements import SERVICE, Announcing
 from dbaas.taskmanager.bus import GuestBus
 from dbaas.taskmanager.endings import InstanceEndings
@@ -77,7 +78,17 @@ OPTS = [
     ),
 ]
 
-MODULES = (unit, sealing, logs, drivers, broker, notifications, metrics, sys.modules[__name__])
+MODULES = (
+    unit,
+    sealing,
+    logs,
+    drivers,
+    broker,
+    notifications,
+    metrics,
+    archiving,
+    sys.modules[__name__],
+)
 
 
 class TaskManager:
@@ -215,7 +226,7 @@ def serve(conf: cfg.ConfigOpts, cloud: Cloud) -> None:
     runner = Runner(means, FLOWS, InstanceEndings(), listeners)
     manager = TaskManager(conf, catalog, runner, hints)
     server = control.WakeServer(conf, hints.now)
-    periodic = Periodic(catalog, duties(sealer))
+    periodic = Periodic(catalog, duties(sealer, archiving.versions(conf)))
     stop = stopping.on_signals()
     faulthandler.register(signal.SIGUSR1)
     gc.freeze()  # what is loaded by now stays: no collection needs to look at it
@@ -242,6 +253,7 @@ def _services(conf: cfg.ConfigOpts, catalog: Catalog, sealer: sealing.Sealer) ->
         broker=broker.from_conf(conf),
         authority=certificates.from_conf(conf),
         entrance=Entrance(bus.guest_host, bus.guest_port, "guest"),
+        archives=archiving.container(conf),
         vaults=vaults.load(conf, sealer),
     )
 

@@ -253,4 +253,72 @@ def upgrade() -> None:
     op.create_index(
         "backup_schedules_project", "backup_schedules", ["project_id", "id"], unique=False
     )
+    op.create_table(
+        "archives",
+        sa.Column(
+            "id", mysql.VARCHAR(charset="ascii", collation="ascii_bin", length=36), nullable=False
+        ),
+        sa.Column(
+            "instance_id",
+            mysql.VARCHAR(charset="ascii", collation="ascii_bin", length=36),
+            nullable=False,
+        ),
+        sa.Column(
+            "project_id",
+            mysql.VARCHAR(charset="ascii", collation="ascii_bin", length=64),
+            nullable=False,
+        ),
+        sa.Column(
+            "user_id",
+            mysql.VARCHAR(charset="ascii", collation="ascii_bin", length=64),
+            nullable=False,
+        ),
+        sa.Column(
+            "strategy",
+            mysql.VARCHAR(charset="ascii", collation="ascii_bin", length=32),
+            nullable=False,
+        ),
+        sa.Column(
+            "storage",
+            mysql.VARCHAR(charset="ascii", collation="ascii_bin", length=32),
+            nullable=False,
+        ),
+        sa.Column("account", sa.String(length=255), nullable=False),
+        sa.Column("container", sa.String(length=255), nullable=False),
+        sa.Column(
+            "data_key", mysql.LONGTEXT(charset="utf8mb4", collation="utf8mb4_bin"), nullable=False
+        ),
+        sa.Column("granted_until", mysql.DATETIME(fsp=6), nullable=True),
+        sa.Column(
+            "report", mysql.LONGTEXT(charset="utf8mb4", collation="utf8mb4_bin"), nullable=True
+        ),
+        sa.Column(
+            "operation_id",
+            mysql.VARCHAR(charset="ascii", collation="ascii_bin", length=36),
+            nullable=True,
+        ),
+        sa.Column(
+            "created_at",
+            mysql.DATETIME(fsp=6),
+            server_default=sa.text("CURRENT_TIMESTAMP(6)"),
+            nullable=False,
+        ),
+        sa.Column("ended_at", mysql.DATETIME(fsp=6), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+        mysql_charset="utf8mb4",
+        mysql_collate="utf8mb4_unicode_ci",
+        mysql_engine="InnoDB",
+    )
+    op.create_index("archives_ended", "archives", ["ended_at"], unique=False)
+    op.create_index("archives_instance", "archives", ["instance_id", "created_at"], unique=False)
+    op.add_column(
+        "guest_health",
+        sa.Column(
+            "archive", mysql.LONGTEXT(charset="utf8mb4", collation="utf8mb4_bin"), nullable=True
+        ),
+    )
+    op.add_column(
+        "guest_health",
+        sa.Column("archive_calls", sa.Boolean(), server_default="0", nullable=False),
+    )
     # ### end Alembic commands ###

@@ -18,6 +18,9 @@ from tests.chaos import backup_requests, requests
 from tests.fakes.cloud import FakeCloud
 from tests.rehearsal import Api, Rehearsal
 
+OF_DUTIES = ("sweep_archive",)
+"""Flows that nobody asks for; `tests/contract/test_archive_flows.py` brings them about."""
+
 
 @dataclass(frozen=True)
 class Point:
@@ -37,7 +40,7 @@ class Point:
 
 def all_points(catalog_url: str, home: Path) -> list[Point]:
     """Return every point of every flow, in the order in which an operation reaches them."""
-    asked_for = {requests.CREATE, *requests.CHANGES, *backup_requests.KINDS}
+    asked_for = {requests.CREATE, *requests.CHANGES, *backup_requests.KINDS, *OF_DUTIES}
     assert asked_for == set(FLOWS), (
         "a flow that nobody asks for: say in tests/chaos/requests.py how a tenant does"
     )

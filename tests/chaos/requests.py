@@ -85,6 +85,10 @@ def resize_flavor(api: Api, instance: str) -> None:
     _act(api, instance, {"resize": {"flavorRef": other}})
 
 
+def set_archiving(api: Api, instance: str) -> None:
+    _act(api, instance, {"archive": {"enabled": True}})
+
+
 def update_access(api: Api, instance: str) -> None:
     access = {"is_public": False, "allowed_cidrs": ["10.0.0.0/8", "fd00::/8"]}
     body = {"instance": {"access": access}}
@@ -146,6 +150,7 @@ CHANGES: Mapping[str, Change] = {
     "enable_root": Change(enable_root),
     "disable_root": Change(disable_root, after="enable_root"),
     "rotate_keys": Change(rotate_keys),
+    "set_archiving": Change(set_archiving),
     "reset_status": Change(reset_status),
     "delete_instance": Change(delete_instance, "GONE"),
 }

@@ -24,14 +24,16 @@ import pymysql
 
 from dbaas.contract import codec, errors
 from dbaas.contract.interfaces import GUEST_VERBS
-from dbaas.contract.messages import Cancelled, Fate, Health, Prepare
+from dbaas.contract.messages import ArchiveReplay, Cancelled, Fate, Health, Prepare
 from dbaas.engines import manifests
 from dbaas.engines.base import Places, Tenancy
+from dbaas.guestagent import replaying
+from dbaas.guestagent.archiver import archiver_of
 from dbaas.guestagent.desk import Stopped, Task
 from dbaas.guestagent.endpoint import Endpoint
 from dbaas.guestagent.journal import Journal
 from dbaas.guestagent.supervisor import Supervisor
-from dbaas.guestagent.transfers import Transfers
+from dbaas.guestagent.transfers import Transfer, Transfers
 from dbaas.guestagent.volume import Volume
 from dbaas.host import commands
 from tests.fakes import objects
@@ -201,19 +203,30 @@ class Driver:
             state / "engine.json",
             self.healths.append,
             progress=self._transfers.progress,
+            archive=lambda: self._archiver.report(),
         )
+        self._archiver = archiver_of(state, self._supervisor)
         self._transfers.tell = self._supervisor.say_again
         self._supervisor.start()
+        self._archiver.start()
         self._journal = Journal(state)
         self._endpoint = self._serve("op.1")
 
     def _serve(self, command: str) -> Endpoint:
         self._journal.accept(command, 1, b"")
         self._task = Task(command, "", b"", self._journal)
-        return Endpoint(self._task, self._supervisor, lambda _: None, _never_ran, self._transfers)
+        return Endpoint(
+            self._task,
+            self._supervisor,
+            lambda _: None,
+            _never_ran,
+            self._transfers,
+            self._archiver,
+        )
 
     def die(self) -> None:
         """End that life; the database server goes on."""
+        self._archiver.stop()
         self._supervisor.stop()
 
     def order(self, name: str, *order: Any) -> Any:
@@ -247,6 +260,21 @@ class Driver:
     def progress(self, command: str) -> Any:
         """Return what heartbeats would say of a command; None: it does not run."""
         return codec.dump(self._transfers.progress().get(command))
+
+    def archived(self) -> Any:
+        """Return what heartbeats would say of the archive."""
+        return codec.dump(self._archiver.report())
+
+    def play(self, order: Any, data: str) -> float:
+        """Play a part of the stored archive on a data directory, by the server's own account."""
+        replay = codec.load(ArchiveReplay, order)
+        return replaying.play(replay, self._engine, Path(data), Transfer(), lambda: None, 512)
+
+    def copy_data(self, target: str) -> None:
+        """Have a copy of the data directory of a server that does not run, less its logs."""
+        names = shutil.ignore_patterns("binlog.*")
+        shutil.copytree(self._places.volume / "data", target, ignore=names)
+        commands.run(["chown", "-R", "mysql:mysql", target], timeout=20.0)
 
     def store(self) -> str:
         """Serve a storage, in memory; return where."""

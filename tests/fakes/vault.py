@@ -109,7 +109,7 @@ class FakeVault:
             taken_at=1e9,
             engine_version="11.8.2",
             seconds=0.1,
-            position={"lsn": str(len(self.objects))},
+            position={"lsn": str(len(self.objects)), "binlog": "binlog.000001:4711"},
         )
 
 

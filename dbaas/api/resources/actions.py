@@ -67,6 +67,10 @@ def _resize(asked: Any, services: Services) -> tuple[str, Change]:
     return "instance:resize_volume", change_instance.resize_volume(size)
 
 
+def _archive(asked: Any, _services: Services) -> tuple[str, Change]:
+    return "instance:archive", change_instance.set_archiving(asked["enabled"])
+
+
 def _reset_status(asked: Any, _services: Services) -> tuple[str, Change]:
     rule = "instance:force_delete" if "force_delete" in (asked or {}) else "instance:reset_status"
     return rule, change_instance.reset_status
@@ -75,5 +79,6 @@ def _reset_status(asked: Any, _services: Services) -> tuple[str, Change]:
 _ACTIONS: dict[str, tuple[Check, Callable[[Any, Services], tuple[str, Change]]]] = {
     "restart": (schemas.RESTART, _restart),
     "resize": (schemas.RESIZE, _resize),
+    "archive": (schemas.ARCHIVE, _archive),
     "reset_status": (schemas.RESET_STATUS, _reset_status),
 }

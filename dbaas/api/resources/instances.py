@@ -49,8 +49,8 @@ class Instances:
         def work(unit: Unit) -> once.Answer:
             stores = datastores.everything(unit)
             point = asked.get("restorePoint")
-            chain = restore.chain_of(unit, point["backupRef"], who) if point else ()
-            made = create_instance.plan(asked, who, stores, offered, limits, chain)
+            begin = restore.begin_of(unit, point, who) if point else restore.NOTHING
+            made = create_instance.plan(asked, who, stores, offered, limits, begin)
             record, operation_id = create_instance.accept(unit, made, who, services)
             view = views.instance(
                 record, views.site(req), Detail.DETAIL, options.agent_heartbeat_expiry

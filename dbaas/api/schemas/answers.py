@@ -32,6 +32,19 @@ LINK = item({"rel": TEXT, "href": TEXT})
 LINKS = rows(LINK)
 LINKED = item({"id": TEXT, "links": LINKS})
 
+RECOVERY = item(
+    {
+        "archiving": {"type": "boolean"},
+        "earliest": MAYBE_MOMENT,
+        "latest": MAYBE_MOMENT,
+        "windows": rows(item({"earliest": MOMENT, "latest": MOMENT})),
+        "lag": NUMBER,
+        "pending": WHOLE,
+        "alarm": {"type": "boolean"},
+        "fault": TEXT,
+    }
+)
+
 FAULT = item({"code": WHOLE, "message": TEXT}, {"details": TEXT, "retryAfter": TEXT})
 
 VERSION = item({"id": TEXT, "status": TEXT, "updated": TEXT, "links": LINKS})

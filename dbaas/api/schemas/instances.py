@@ -184,9 +184,17 @@ CREATE = Check(
                 "users": USERS,
                 "restorePoint": {
                     "type": "object",
-                    "description": "an object with backupRef",
-                    "required": ["backupRef"],
-                    "properties": {"backupRef": UUID},
+                    "description": "an object with backupRef, or with instanceRef and time",
+                    "minProperties": 1,
+                    "properties": {
+                        "backupRef": UUID,
+                        "instanceRef": UUID,
+                        "time": {
+                            "type": "string",
+                            "maxLength": 40,
+                            "description": "a moment, as 2026-11-20T10:15:03Z",
+                        },
+                    },
                 },
                 "replica_of": UUID,
                 "replica_count": {
@@ -259,6 +267,19 @@ PATCH = _update({"slave_of": _CHANGES["replica_of"]})
 EMPTY = {"type": ["object", "null"], "description": "an empty object"}
 
 RESTART = Check(envelope("restart", EMPTY))
+
+ARCHIVE = Check(
+    envelope(
+        "archive",
+        {
+            "type": "object",
+            "description": "an object with enabled",
+            "required": ["enabled"],
+            "additionalProperties": False,
+            "properties": {"enabled": {"type": "boolean", "description": "true or false"}},
+        },
+    )
+)
 
 RESIZE = Check(
     envelope(

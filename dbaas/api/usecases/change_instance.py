@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from dbaas.api.services import Services
 from dbaas.api.usecases.create_instance import checked_size
-from dbaas.catalog import backup_orders, guards, instances, operations, quotas
+from dbaas.catalog import archives, backup_orders, guards, instances, operations, quotas
 from dbaas.catalog.records import LockedInstance
 from dbaas.catalog.unit import Unit
 from dbaas.cloud.base import Flavor
@@ -23,9 +23,11 @@ from dbaas.contract.requests import (
     ResizeVolume,
     RestartInstance,
     RotateKeys,
+    SetArchiving,
     UpdateAccess,
 )
 from dbaas.contract.states import WORDS, Event, Status
+from dbaas.engines import manifests
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,19 @@ def resize_flavor(flavor: Flavor) -> Change:
     return work
 
 
+def set_archiving(enabled: bool) -> Change:
+    """Archive what it logs from now on, or not any more. It stops nothing, so it takes no lock."""
+
+    def work(unit: Unit, call: Call) -> str | None:
+        instance = _ready(unit, call)
+        engine, _ = archives.source(unit, instance.id)
+        if enabled:
+            manifests.archive(engine)
+        return _accept(unit, call, instance, "set_archiving", SetArchiving(enabled), locks=())
+
+    return work
+
+
 def reset_status(unit: Unit, call: Call) -> str | None:
     """Stop whatever goes on. One that never was ready, or is half deleted, is written off."""
     instance = _locked(unit, call)
@@ -187,7 +202,9 @@ def _accept(
     body: object,
     *,
     supersede: bool = False,
+    locks: tuple[str, ...] | None = None,
 ) -> str:
+    """`locks`: the instance's own, unless told otherwise."""
     request = operations.Request(
         kind=kind,
         instance_id=instance.id,
@@ -196,7 +213,7 @@ def _accept(
         request_id=call.who.request_id,
         client_ip=call.who.client_ip,
         body=body,
-        locks=(instance.id,),
+        locks=(instance.id,) if locks is None else locks,
         supersede=supersede,
     )
     return operations.accept(unit, request, call.services.sealer)

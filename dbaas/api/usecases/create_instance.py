@@ -10,12 +10,12 @@ from dbaas.api.offers import Offers
 from dbaas.api.services import Services
 from dbaas.api.usecases import access, accounts, find, restore
 from dbaas.catalog import backups, instances, operations, quotas
-from dbaas.catalog.records import BackupRecord, Datastore, InstanceRecord, NewInstance
+from dbaas.catalog.records import Datastore, InstanceRecord, NewInstance
 from dbaas.catalog.unit import Unit
 from dbaas.cloud.base import Flavor, Subnet
 from dbaas.common.context import Context
 from dbaas.contract import errors
-from dbaas.contract.requests import CreateInstance, Reach, RestoreFrom
+from dbaas.contract.requests import CreateInstance, Reach
 
 KIND = "create_instance"
 RESTORE = "restore_instance"
@@ -104,13 +104,14 @@ def plan(
     stores: Sequence[Datastore],
     offers: Offered,
     limits: Limits,
-    chain: Sequence[BackupRecord] = (),
+    begin: restore.Begin = restore.NOTHING,
 ) -> Plan:
     """Return what is to be made; raise what is wrong with the request.
 
-    `asked` is the body's `instance`, after `without_empty` and its schema; `chain` the backups that
-    it begins with, the full one first.
+    `asked` is the body's `instance`, after `without_empty` and its schema; `begin` what it
+    begins with.
     """
+    chain = begin.chain
     _refuse_what_comes_later(asked)
     flavor = find.flavor_to_use(offers.flavors, asked.get("flavorRef"), "instance['flavorRef']")
     wanted = asked.get("datastore") or restore.datastore_of(chain)
@@ -155,7 +156,7 @@ def plan(
         subnet=place.subnet,
         address=place.address,
         reach=reach or Reach(),
-        restore=RestoreFrom(tuple(backup.id for backup in chain)) if chain else None,
+        restore=begin.order,
     )
     return Plan(row, request)
 

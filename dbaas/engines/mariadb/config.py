@@ -51,8 +51,13 @@ TENANT_SETTINGS = frozenset(_NAMES.split())
 """What the instance's owner may set. Not among them: paths, addresses, plugins, TLS, logs, the
 binary log's names and the server's identity, on which the service relies."""
 
+LOG_SECONDS = "86400"
+
 LATER = frozenset(("max_binlog_total_size", "slave_connections_needed_for_purge"))
 """Variables that 10.11 does not have."""
+
+KEEPS_ALL = {"binlog_expire_logs_seconds": "0", "max_binlog_total_size": "0"}
+"""MariaDB documentation, "Using and Maintaining the Binary Log": 0 is never, and any size."""
 
 VALUE = re.compile(r"[\w.,:+/=-][\w.,:+/= -]{0,499}|", re.ASCII)
 
@@ -77,6 +82,8 @@ class Sheet:
     machine: Machine
     settings: Mapping[str, str]
     """The owner's, checked."""
+    keeps_log: bool = False
+    """Whether the server leaves it to the agent to remove what it logged."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +119,8 @@ def checked(settings: Mapping[str, str]) -> dict[str, str]:
 def render(sheet: Sheet, layout: Layout) -> str:
     """Return the option file."""
     values = {**_fixed(sheet.machine, layout), **sizes(sheet.machine), **sheet.settings}
+    if sheet.keeps_log:
+        values |= KEEPS_ALL
     lines = "".join(f"{_spelled(name)} = {value}\n" for name, value in values.items())
     return f"# Written by the guest agent; changes made here are lost.\n[mariadbd]\n{lines}"
 
@@ -119,6 +128,14 @@ def render(sheet: Sheet, layout: Layout) -> str:
 def _spelled(name: str) -> str:
     """Return the name as an option file has it: 10.11 passes over a `loose_` one it has not."""
     return f"loose_{name}" if name in LATER else name
+
+
+def log_limits(sheet: Sheet) -> dict[str, str]:
+    """Return what of its log the server removes by itself, by its variables."""
+    if sheet.keeps_log:
+        return KEEPS_ALL
+    total = f"{_log_total(sheet.machine) * MIB}"
+    return {"binlog_expire_logs_seconds": LOG_SECONDS, "max_binlog_total_size": total}
 
 
 def sizes(machine: Machine) -> dict[str, str]:
@@ -143,8 +160,12 @@ def sizes(machine: Machine) -> dict[str, str]:
         "tmp_table_size": f"{temporary}M",
         "max_heap_table_size": f"{temporary}M",
         "max_binlog_size": f"{_between(16, volume // 64, 1024)}M",
-        "max_binlog_total_size": f"{_between(64, volume // 10, 1 << 16)}M",
+        "max_binlog_total_size": f"{_log_total(machine)}M",
     }
+
+
+def _log_total(machine: Machine) -> int:
+    return _between(64, machine.volume // MIB // 10, 1 << 16)
 
 
 def _fixed(machine: Machine, layout: Layout) -> dict[str, str]:
@@ -174,7 +195,7 @@ def _fixed(machine: Machine, layout: Layout) -> dict[str, str]:
         "log_slave_updates": "ON",
         "gtid_strict_mode": "ON",
         "sync_binlog": "1",
-        "binlog_expire_logs_seconds": "86400",
+        "binlog_expire_logs_seconds": LOG_SECONDS,
         "slave_connections_needed_for_purge": "0",
         # What an idle server would hold without using it.
         "performance_schema": "OFF",

@@ -66,7 +66,8 @@ class MariaDB:
 
     def install(self, order: Prepare) -> None:
         machine = self._machine(order.memory_mib, order.server_id)
-        sheet = config.Sheet(machine, config.checked(order.settings))
+        keeps_log = self._sheet.exists() and self._read_sheet().keeps_log
+        sheet = config.Sheet(machine, config.checked(order.settings), keeps_log)
         self._make_directories()
         self._write_certificate(order.certificate)
         self._configure(sheet)
@@ -123,7 +124,7 @@ class MariaDB:
     def use_memory(self, memory_mib: int) -> bool:
         from dbaas.engines.mariadb import admin, memory
 
-        sheet = codec.load(config.Sheet, json.loads(self._sheet.read_bytes()))
+        sheet = self._read_sheet()
         machine = self._machine(memory_mib, sheet.machine.server_id)
         self._configure(replace(sheet, machine=machine))
         own = {k: v for k, v in config.sizes(machine).items() if k not in sheet.settings}
@@ -132,6 +133,29 @@ class MariaDB:
                 return memory.fit(session, own)
         except errors.Forbidden:
             return True  # its tenant, as root, shut us out: a start lets us in again
+
+    def keep_log(self, keep: bool) -> None:
+        """Have the server remove nothing of what it logs, or again what is old or much.
+
+        It holds from its next start on if it does not run now.
+        """
+        sheet = replace(self._read_sheet(), keeps_log=keep)
+        self._configure(sheet)
+        if self.process() is None:
+            return
+        from dbaas.engines.mariadb import admin
+
+        with admin.session(self._entrance) as session:
+            for name, value in config.log_limits(sheet).items():
+                if name not in config.LATER or self._series != "10.11":
+                    session.rows(f"SET GLOBAL {name} = {value}")
+
+    def forget_log(self, file: str) -> None:
+        """Have the server remove what it logged before this file of its log."""
+        from dbaas.engines.mariadb import admin
+
+        with admin.session(self._entrance) as session:
+            session.rows("PURGE BINARY LOGS TO %s", file)
 
     def process(self) -> Process | None:
         return services.find(self._service)
@@ -195,6 +219,9 @@ class MariaDB:
         self._place(self._sheet, json.dumps(codec.dump(sheet)), 0o600)
         self._place(self._layout.take_over, takeover.script(self._password()), 0o640)
         self._place(self._options, config.render(sheet, self._layout), 0o640)
+
+    def _read_sheet(self) -> config.Sheet:
+        return codec.load(config.Sheet, json.loads(self._sheet.read_bytes()))
 
     def _password(self) -> str:
         """Return the service's password, made once; empty where it needs none."""

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Protocol
 
 from dbaas.contract import errors
@@ -26,8 +27,11 @@ class Layout(Protocol):
     def done(self) -> int:
         """Return how many bytes of data were unpacked so far, about."""
 
-    def finish(self) -> int:
-        """Make it the engine's data, in one step, and return its size in bytes."""
+    def finish(self, complete: Callable[[Path], None] = lambda _data: None) -> int:
+        """Make it the engine's data, in one step, and return its size in bytes.
+
+        `complete` is called with the directory before that, where it is files that are restored.
+        """
 
 
 class RestoreStrategy(Protocol):

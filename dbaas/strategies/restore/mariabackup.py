@@ -5,7 +5,7 @@ whoever wrote it chose the names of the files in it.
 """
 
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -75,10 +75,11 @@ class Files:
     def done(self) -> int:
         return self._unpacked + (self._pipe.has_written(0) if self._pipe else 0)
 
-    def finish(self) -> int:
+    def finish(self, complete: Callable[[Path], None] = lambda _data: None) -> int:
         for pattern in NOTES:
             for note in self._full.glob(pattern):
                 note.unlink()
+        complete(self._full)
         size = tools.size(self._full)
         tools.adopt(self._full, self._engine.data, self._user)
         return size

@@ -3,7 +3,7 @@
 import secrets
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -79,7 +79,7 @@ class Statements:
     def done(self) -> int:
         return self._unpacked + (self._pipe.has_written(0) if self._pipe else 0)
 
-    def finish(self) -> int:
+    def finish(self, complete: Callable[[Path], None] = lambda _data: None) -> int:  # noqa: ARG002  # these are no files
         size = tools.size(self._data)
         tools.adopt(self._data, self._engine.data, self._engine.user)
         return size

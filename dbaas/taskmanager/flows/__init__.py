@@ -15,6 +15,8 @@ from dbaas.taskmanager.flows.resize_volume import RESIZE_VOLUME
 from dbaas.taskmanager.flows.restart_instance import RESTART_INSTANCE
 from dbaas.taskmanager.flows.root import DISABLE_ROOT, ENABLE_ROOT
 from dbaas.taskmanager.flows.rotate_keys import ROTATE_KEYS
+from dbaas.taskmanager.flows.set_archiving import SET_ARCHIVING
+from dbaas.taskmanager.flows.sweep_archive import SWEEP_ARCHIVE
 from dbaas.taskmanager.flows.sweep_backup import SWEEP_BACKUP
 from dbaas.taskmanager.flows.update_access import UPDATE_ACCESS
 from dbaas.taskmanager.flows.verify_backup import VERIFY_BACKUP
@@ -36,6 +38,8 @@ FLOWS: Mapping[str, Flow[Any]] = {
         RESTART_INSTANCE,
         RESTORE_INSTANCE,
         ROTATE_KEYS,
+        SET_ARCHIVING,
+        SWEEP_ARCHIVE,
         SWEEP_BACKUP,
         UPDATE_ACCESS,
         VERIFY_BACKUP,

@@ -23,6 +23,7 @@ class Backup:
     key: Secret | None = None
     grant: Grant | None = None
     since: dict[str, str] = field(default_factory=dict)
+    marked: dict[str, str] = field(default_factory=dict)
     stored: StoredBackup | None = None
     manifest_sha256: str = ""
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from dbaas.catalog import guests, instances
-from dbaas.contract.messages import Health, Restored, RestorePart, ServerCertificate
+from dbaas.contract.messages import ArchiveReplay, Health, Restored, RestorePart, ServerCertificate
 from dbaas.contract.operations import Operation
 from dbaas.contract.requests import CreateInstance
 from dbaas.contract.states import Event
@@ -30,6 +30,7 @@ class Restoration(Creation):
     """The same with what it begins with."""
 
     parts: tuple[RestorePart, ...] = field(default=())
+    replay: ArchiveReplay | None = None
     restored: Restored | None = None
 
 

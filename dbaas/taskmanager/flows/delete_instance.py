@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from dbaas.catalog import guests, instances
+from dbaas.catalog import archives, guests, instances
 from dbaas.contract import errors
 from dbaas.contract.messages import Grant, StoredBackup
 from dbaas.contract.operations import Operation
@@ -30,6 +30,7 @@ def give_guest_up(op: Deletion, tools: Toolbox) -> None:
 
 def record_deletion(op: Deletion, tools: Toolbox) -> None:
     """Forget the guest, and give back what the instance took of its project's quota."""
+    tools.write(lambda unit: archives.end(unit, op.instance_id))  # with what the guest said last
     tools.write(lambda unit: guests.remove(unit, op.instance_id))
     tools.write(lambda unit: instances.bury(unit, op.instance_id))
 
@@ -63,6 +64,7 @@ class LastDays(Deletion):
     key: Secret | None = None
     grant: Grant | None = None
     since: dict[str, str] = field(default_factory=dict)
+    marked: dict[str, str] = field(default_factory=dict)
     stored: StoredBackup | None = None
     manifest_sha256: str = ""
 

@@ -9,7 +9,14 @@ from dataclasses import dataclass, field
 from dbaas.catalog import backups, guests, instances
 from dbaas.catalog.records import NewInstance
 from dbaas.contract import errors
-from dbaas.contract.messages import DataCheck, Health, Restored, RestorePart, ServerCertificate
+from dbaas.contract.messages import (
+    ArchiveReplay,
+    DataCheck,
+    Health,
+    Restored,
+    RestorePart,
+    ServerCertificate,
+)
 from dbaas.contract.operations import Operation
 from dbaas.contract.requests import CreateInstance, VerifyBackup
 from dbaas.taskmanager.flow import HOUR, Flow, Step, Unreachable
@@ -31,6 +38,7 @@ class Verification:
     certificate: ServerCertificate | None = None
     health: Health | None = None
     parts: tuple[RestorePart, ...] = field(default=())
+    replay: ArchiveReplay | None = None
     restored: Restored | None = None
     check: DataCheck | None = None
     complaint: str = ""

@@ -7,6 +7,7 @@ from dbaas.catalog.records import BackupRecord
 from dbaas.contract import backups as names
 from dbaas.contract import errors
 from dbaas.contract.messages import (
+    ArchiveReplay,
     Grant,
     GrantRenewal,
     Progress,
@@ -17,7 +18,7 @@ from dbaas.contract.messages import (
 from dbaas.contract.requests import CreateInstance
 from dbaas.strategies.grants.base import Place
 from dbaas.taskmanager.flow import HOUR
-from dbaas.taskmanager.steps import attending
+from dbaas.taskmanager.steps import attending, replaying
 from dbaas.taskmanager.steps.services import Services
 from dbaas.taskmanager.toolbox import Toolbox
 
@@ -34,6 +35,7 @@ class Restoring(Protocol):
     instance_id: str
     request: CreateInstance
     parts: tuple[RestorePart, ...]
+    replay: ArchiveReplay | None
     restored: Restored | None
 
 
@@ -50,6 +52,7 @@ def open_backups(op: Restoring, tools: Toolbox) -> None:
     if tuple(backup.id for backup in chain) != restore.backup_ids:
         raise errors.Failed("The backup does not build any more on what it was made from.")
     op.parts = tuple(_part(backup, services) for backup in chain)
+    op.replay = replaying.order(restore, chain[-1], services)
 
 
 def _part(backup: BackupRecord, services: Services) -> RestorePart:
@@ -79,6 +82,7 @@ def restore_data(op: Restoring, tools: Toolbox) -> None:
         version=request.engine_version,
         memory_mib=request.flavor_ram_mib,
         parts=op.parts,
+        replay=op.replay,
     )
     guest = tools.guest(op.instance_id)
     op.restored = attending.answer(
@@ -95,6 +99,9 @@ def _renewal(
     """Return leave to read more of a backup, of those that it was given leave to read already."""
     services: Services = tools.services
     restore = op.request.restore
+    if op.replay is not None and progress.backup == op.replay.stream:
+        grant = replaying.renewed(op.replay, progress.wants, services)
+        return GrantRenewal(command, op.replay.stream, grant)
     for id_, part in zip(restore.backup_ids if restore else (), op.parts, strict=True):
         if part.backup == progress.backup:
             grant = _grant(_read(id_, services), progress.wants, services)

@@ -28,7 +28,16 @@ class Services:
     authority: Authority
     entrance: Entrance
     vaults: Mapping[str, Vault] = field(default_factory=dict)
-    """The control half of each storage that is configured, by its name."""
+    """The control half of each storage that is configured, by its name; first that for new ones."""
+    archives: str = "archives"
+    """Container of archives that begin now."""
+
+    @property
+    def storage(self) -> str:
+        """That in which archives begin; raise `NeedsOperator` where none is configured."""
+        if not self.vaults:
+            raise errors.NeedsOperator("No storage is configured.")
+        return next(iter(self.vaults))
 
     def vault(self, storage: str) -> Vault:
         """Return that of a storage; raise `NeedsOperator` where it is not configured any more."""

@@ -3,9 +3,10 @@
 import hashlib
 import secrets
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
-from dbaas.catalog import backups
+from dbaas.catalog import archives, backups
 from dbaas.catalog.records import BackupRecord
 from dbaas.contract import errors
 from dbaas.contract.backups import MANIFEST, Manifest, prefix, segment_name, write_manifest
@@ -14,7 +15,7 @@ from dbaas.contract.requests import CreateBackup
 from dbaas.contract.secret import Secret
 from dbaas.strategies.grants.base import Place, Stored
 from dbaas.taskmanager.flow import HOUR
-from dbaas.taskmanager.steps import attending
+from dbaas.taskmanager.steps import attending, replaying
 from dbaas.taskmanager.steps.services import Services
 from dbaas.taskmanager.toolbox import Toolbox
 
@@ -36,6 +37,7 @@ class Storing(Protocol):
     key: Secret | None
     grant: Grant | None
     since: dict[str, str]
+    marked: dict[str, str]
     stored: StoredBackup | None
     manifest_sha256: str
 
@@ -47,6 +49,8 @@ def prepare_storage(op: Storing, tools: Toolbox) -> None:
     vault = services.vault(wanted.storage)
     row = services.catalog.read(lambda unit: backups.show(unit, wanted.backup_id, None))
     op.account = vault.account(row.project_id)
+    archive = services.catalog.read(lambda unit: archives.live(unit, op.instance_id))
+    op.marked = replaying.mark(archive)
     op.since = _position_of(wanted.parent_id, services)
     place = Place(op.account, wanted.container, prefix(wanted.backup_id))
     tools.effect(lambda: vault.ensure(place))
@@ -152,6 +156,7 @@ def _manifest(op: Storing, row: BackupRecord, stored: StoredBackup) -> Manifest:
 def record_backup(op: Storing, tools: Toolbox) -> None:
     """Call it complete: from now on it can be restored."""
     stored, services = _stored(op), tools.services
+    stored = replace(stored, position={**stored.position, **op.marked})
     vault = services.vault(op.backup.storage)
     location = vault.location(place_of(op), MANIFEST)
     tools.write(

@@ -101,6 +101,7 @@ WITHOUT_BODY: tuple[tuple[str, str], ...] = (
     ("DELETE", f"{USER}/databases/{{database}}"),
     ("GET", f"{ONE}/root"),
     ("DELETE", f"{ONE}/root"),
+    ("GET", f"{ONE}/recovery"),
     ("GET", f"{ONE}/ssl"),
     ("POST", f"{ONE}/ssl"),
     ("GET", "/datastores"),

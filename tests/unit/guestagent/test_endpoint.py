@@ -8,6 +8,7 @@ import pytest
 from dbaas.contract import errors, messages
 from dbaas.contract.messages import Cancelled, Fate, Health, ServiceStatus
 from dbaas.engines.base import Attempt, Engine, Tenancy
+from dbaas.guestagent.archiver import Archiver
 from dbaas.guestagent.desk import Stopped, Task
 from dbaas.guestagent.endpoint import Endpoint
 from dbaas.guestagent.journal import Journal
@@ -86,7 +87,15 @@ def serve(task: Task, server: Server, patience: float = 5.0) -> Endpoint:
         return Cancelled(Fate.NEVER_RAN)
 
     watch = Watch(server, task.journal._begun_in.parent)
-    return Endpoint(task, cast(Supervisor, watch), introduce, cancel, Transfers(), patience)
+    return Endpoint(
+        task,
+        cast(Supervisor, watch),
+        introduce,
+        cancel,
+        Transfers(),
+        cast(Archiver, None),
+        patience,
+    )
 
 
 def test_a_command_goes_on_when_the_server_is_back(task: Task) -> None:

@@ -1,0 +1,263 @@
+"""Archives: the streams of what instances' engines log, and how far each of them is.
+
+A stream that is live is what its instance is to do; one that has ended stays as long as a backup
+can be rolled forward by it.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import delete, exists, insert, or_, select, text, update
+
+from dbaas.catalog import tables
+from dbaas.catalog.moments import NOW, later, seconds_since
+from dbaas.catalog.unit import Unit
+from dbaas.contract import codec, errors
+from dbaas.contract.backups import USABLE
+from dbaas.contract.messages import ArchiveReport
+from dbaas.contract.operations import ENDED
+from dbaas.contract.states import Status
+
+_streams = tables.archives
+_health = tables.guest_health
+_backups = tables.backups
+_operations = tables.operations
+_instances = tables.instances
+_versions = tables.datastore_versions
+
+LIVELY = 60.0
+"""Seconds since a guest was heard, within which it is worth telling it something."""
+
+
+@dataclass(frozen=True)
+class StreamRecord:
+    """`report`: what the guest said of it last, None where it said nothing yet."""
+
+    id: str
+    instance_id: str
+    project_id: str
+    strategy: str
+    storage: str
+    account: str
+    container: str
+    data_key: Any
+    live: bool
+    report: ArchiveReport | None
+
+
+_COLUMNS = (
+    _streams.c.id,
+    _streams.c.instance_id,
+    _streams.c.project_id,
+    _streams.c.strategy,
+    _streams.c.storage,
+    _streams.c.account,
+    _streams.c.container,
+    _streams.c.data_key,
+    _streams.c.ended_at,
+    _streams.c.report,
+    _health.c.archive,
+)
+_ALL = select(*_COLUMNS).select_from(
+    _streams.outerjoin(_health, _health.c.instance_id == _streams.c.instance_id)
+)
+
+
+# Reading
+
+
+def of_instance(unit: Unit, instance_id: str) -> tuple[StreamRecord, ...]:
+    """Return the instance's streams, the oldest first."""
+    query = _ALL.where(_streams.c.instance_id == instance_id)
+    return tuple(_record(row) for row in unit.execute(query.order_by(_streams.c.created_at)))
+
+
+def live(unit: Unit, instance_id: str) -> StreamRecord | None:
+    """Return the stream that the instance's log goes to, if it is archived."""
+    return next((each for each in of_instance(unit, instance_id) if each.live), None)
+
+
+def show(unit: Unit, stream_id: str) -> StreamRecord | None:
+    row = unit.execute(_ALL.where(_streams.c.id == stream_id)).one_or_none()
+    return None if row is None else _record(row)
+
+
+def source(unit: Unit, instance_id: str) -> tuple[str, int]:
+    """Return the engine of an instance, and its memory in MiB; raise `NotFound`."""
+    row = unit.execute(
+        select(_versions.c.manager, _instances.c.flavor_ram_mib)
+        .select_from(
+            _instances.join(_versions, _versions.c.id == _instances.c.datastore_version_id)
+        )
+        .where(_instances.c.id == instance_id)
+    ).one_or_none()
+    if row is None:
+        raise errors.NotFound(f"Instance {instance_id} cannot be found.")
+    return str(row.manager), int(row.flavor_ram_mib)
+
+
+def _record(row: Any) -> StreamRecord:
+    said = _report(row.archive)
+    if said is None or said.stream != row.id:
+        said = _report(row.report)
+    return StreamRecord(
+        id=row.id,
+        instance_id=row.instance_id,
+        project_id=row.project_id,
+        strategy=row.strategy,
+        storage=row.storage,
+        account=row.account,
+        container=row.container,
+        data_key=json.loads(row.data_key),
+        live=row.ended_at is None,
+        report=said,
+    )
+
+
+def _report(said: Any) -> ArchiveReport | None:
+    data = json.loads(said) if said else None
+    return None if data is None else codec.load(ArchiveReport, data)
+
+
+# What operations change
+
+
+def add(unit: Unit, stream: StreamRecord, operation_id: str, user_id: str) -> None:
+    """Write a stream before anything of it exists; a repetition changes nothing."""
+    known = unit.scalar(select(_streams.c.id).where(_streams.c.id == stream.id))
+    if known is not None:
+        return
+    unit.execute(
+        insert(_streams).values(
+            id=stream.id,
+            instance_id=stream.instance_id,
+            project_id=stream.project_id,
+            user_id=user_id,
+            strategy=stream.strategy,
+            storage=stream.storage,
+            account=stream.account,
+            container=stream.container,
+            data_key=json.dumps(stream.data_key),
+            operation_id=operation_id,
+        )
+    )
+
+
+def granted(unit: Unit, stream_id: str, seconds: float) -> None:
+    """Note for how long a guest may write to it."""
+    unit.execute(
+        update(_streams).where(_streams.c.id == stream_id).values(granted_until=later(seconds))
+    )
+
+
+def end(unit: Unit, instance_id: str, keep: str = "") -> None:
+    """End the instance's streams but the one to keep, and remember how far they came."""
+    for stream in of_instance(unit, instance_id):
+        if stream.live and stream.id != keep:
+            said = None if stream.report is None else json.dumps(codec.dump(stream.report))
+            unit.execute(
+                update(_streams).where(_streams.c.id == stream.id).values(ended_at=NOW, report=said)
+            )
+
+
+def remove(unit: Unit, stream_id: str) -> None:
+    unit.execute(delete(_streams).where(_streams.c.id == stream_id))
+
+
+# What is due
+
+
+@dataclass(frozen=True)
+class Due:
+    """A stream, or an instance, that something is to be done about."""
+
+    stream_id: str
+    instance_id: str
+    project_id: str
+    user_id: str
+
+
+def wanting(unit: Unit, margin: float, limit: int) -> Sequence[Due]:
+    """Return live streams whose guests want leave to go on, or a new stream, or will want it within
+    `margin` seconds; not those that an operation is at."""
+    query = (
+        select(_streams.c.id, _streams.c.instance_id, _streams.c.project_id, _streams.c.user_id)
+        .select_from(
+            _streams.join(_health, _health.c.instance_id == _streams.c.instance_id).join(
+                _instances, _instances.c.id == _streams.c.instance_id
+            )
+        )
+        .where(
+            _streams.c.ended_at.is_(None),
+            _instances.c.status == Status.ACTIVE,
+            seconds_since(_health.c.heard_at) < LIVELY,
+            or_(_health.c.archive_calls, _streams.c.granted_until < later(margin)),
+            ~_at_work(),
+        )
+        .limit(limit)
+    )
+    return [Due(*row) for row in unit.execute(query)]
+
+
+def never_archived(unit: Unit, versions: Sequence[str], limit: int) -> Sequence[Due]:
+    """Return instances of these versions, by their ids, that are up and never had a stream."""
+    if not versions:
+        return []
+    query = (
+        select(_instances.c.id, _instances.c.project_id)
+        .select_from(_instances.join(_health, _health.c.instance_id == _instances.c.id))
+        .where(
+            _instances.c.status == Status.ACTIVE,
+            _instances.c.datastore_version_id.in_(list(versions)),
+            seconds_since(_health.c.heard_at) < LIVELY,
+            ~exists().where(_streams.c.instance_id == _instances.c.id),
+            ~exists().where(
+                _operations.c.instance_id == _instances.c.id,
+                _operations.c.kind == "set_archiving",
+                _operations.c.created_at > later(-LIVELY),
+            ),
+        )
+        .limit(limit)
+    )
+    return [Due("", id_, project_id, "") for id_, project_id in unit.execute(query)]
+
+
+def unneeded(unit: Unit, limit: int) -> Sequence[Due]:
+    """Return streams that have ended, that nobody can write to any more, and of whose instance no
+    backup is left: nothing can be rolled forward by them."""
+    query = (
+        select(_streams.c.id, _streams.c.instance_id, _streams.c.project_id, _streams.c.user_id)
+        .where(
+            _streams.c.ended_at.is_not(None),
+            or_(_streams.c.granted_until.is_(None), _streams.c.granted_until < NOW),
+            ~exists().where(
+                _backups.c.instance_id == _streams.c.instance_id,
+                _backups.c.alive == text("1"),
+                _backups.c.status.in_(USABLE),
+            ),
+            ~_at_work(),
+        )
+        .limit(limit)
+    )
+    return [Due(*row) for row in unit.execute(query)]
+
+
+def in_hand(unit: Unit, stream_id: str, operation_id: str) -> None:
+    """Note that this operation is at it."""
+    unit.execute(
+        update(_streams).where(_streams.c.id == stream_id).values(operation_id=operation_id)
+    )
+
+
+def _at_work() -> Any:
+    return exists().where(
+        _operations.c.id == _streams.c.operation_id, _operations.c.state.not_in(ENDED)
+    )
+
+
+def moment(seconds: float) -> datetime:
+    """Return a moment as the catalog has them."""
+    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)

@@ -1,0 +1,93 @@
+"""Archives: what an engine logs, kept outside of it, so that any second can be gone back to.
+
+An archive is a row of streams. A stream has no gap: where something is missing, it has ended, and
+the next one begins. Its objects are numbered from 1. What belongs to a thousand numbers in a row
+may be merged into one object later, and a restore takes whichever are there.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from dbaas.contract import errors
+
+_SINGLE = re.compile(r"\d{10}")
+_MERGED = re.compile(r"merged/(\d{10})-(\d{10})")
+
+
+def prefix(instance_id: str, stream: str) -> str:
+    """Return what the names of all objects of a stream begin with."""
+    return f"log-{instance_id}/{stream}/"
+
+
+@dataclass(frozen=True, order=True)
+class Run:
+    """Numbers in a row: each an object of its own, or all of them in one."""
+
+    first: int
+    last: int
+    merged: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of its objects, below the stream's prefix."""
+        if self.merged:
+            return (merged_name(self.first, self.last),)
+        return tuple(single_name(number) for number in range(self.first, self.last + 1))
+
+
+def write_run(run: Run) -> str:
+    """Return it as it travels."""
+    return f"{'=' if run.merged else ''}{run.first}-{run.last}"
+
+
+def read_run(text: str) -> Run:
+    match = re.fullmatch(r"(=?)(\d{1,10})-(\d{1,10})", text)
+    if match is None:
+        raise errors.Invalid(f"{text[:32]!r} is no row of objects")
+    return Run(int(match[2]), int(match[3]), merged=bool(match[1]))
+
+
+def single_name(number: int) -> str:
+    return f"{number:010d}"
+
+
+def merged_name(first: int, last: int) -> str:
+    return f"merged/{first:010d}-{last:010d}"
+
+
+def covering(names: Iterable[str], first: int, last: int) -> tuple[Run, ...]:
+    """Return objects that hold the numbers from `first` to `last`, each of them once, in order.
+
+    Merged ones are taken first: there are fewer. Raise `Failed` naming a number that is missing.
+    """
+    merged, single = _sorted(names)
+    runs: list[Run] = []
+    number = first
+    while number <= last:
+        if number in merged:
+            runs.append(Run(number, merged[number], merged=True))
+        elif number in single:
+            end = number
+            while end < last and end + 1 in single and end + 1 not in merged:
+                end += 1
+            runs.append(Run(number, end))
+        else:
+            around = [Run(a, b, merged=True) for a, b in merged.items() if a <= number <= b]
+            if not around:
+                raise errors.Failed(f"object {single_name(number)} of the archive is missing")
+            runs.append(around[0])
+        number = runs[-1].last + 1
+    return tuple(runs)
+
+
+def _sorted(names: Iterable[str]) -> tuple[dict[int, int], set[int]]:
+    merged: dict[int, int] = {}
+    single = set()
+    for name in names:
+        if _SINGLE.fullmatch(name):
+            single.add(int(name))
+        elif match := _MERGED.fullmatch(name):
+            begin, end = int(match[1]), int(match[2])
+            merged[begin] = max(end, merged.get(begin, 0))
+    return merged, single

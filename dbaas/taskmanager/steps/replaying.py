@@ -1,0 +1,76 @@
+"""What is played on a backup that is restored to a moment: the objects of an archive, and leave to
+read them."""
+
+from dbaas.catalog import archives
+from dbaas.catalog.archives import StreamRecord
+from dbaas.catalog.records import BackupRecord
+from dbaas.contract import archives as names
+from dbaas.contract import errors
+from dbaas.contract.messages import ArchiveReplay, Grant
+from dbaas.contract.requests import RestoreFrom
+from dbaas.strategies.grants.base import Place
+from dbaas.taskmanager.steps.services import Services
+
+GRANTED = 900.0
+"""Seconds for which a guest may read what it was granted; it asks for more when it needs it."""
+AHEAD = 128
+"""Objects for which a guest has leave in advance, where each needs its own."""
+
+MARK = "archive"
+"""In a backup's position: how far its instance's archive was when it began, as `stream:number`."""
+
+
+def order(restore: RestoreFrom, base: BackupRecord, services: Services) -> ArchiveReplay | None:
+    """Return what is to be played; None where a backup alone is restored."""
+    if restore.until is None:
+        return None
+    stream = services.catalog.read(lambda unit: archives.show(unit, restore.stream))
+    if stream is None or stream.report is None:
+        raise errors.Failed("The archive that is needed to go back to that time is gone.")
+    position = base.position or {}
+    if "binlog" not in position:
+        raise errors.Failed("The backup does not say where in the log it is.")
+    found = services.vault(stream.storage).listing(_place(stream))
+    runs = names.covering(found, _first(stream, position.get(MARK, "")), stream.report.sequence)
+    return ArchiveReplay(
+        strategy=stream.strategy,
+        instance=stream.instance_id,
+        stream=stream.id,
+        key=services.sealer.show(stream.data_key),
+        grant=_grant(stream, tuple(names.write_run(run) for run in runs), 1, services),
+        runs=tuple(names.write_run(run) for run in runs),
+        begin=position["binlog"],
+        until=restore.until,
+    )
+
+
+def renewed(replay: ArchiveReplay, wants: int, services: Services) -> Grant:
+    """Return leave to read on from that object on."""
+    stream = services.catalog.read(lambda unit: archives.show(unit, replay.stream))
+    if stream is None:
+        raise errors.Failed("The archive is gone.")
+    return _grant(stream, replay.runs, wants, services)
+
+
+def mark(stream: StreamRecord | None) -> dict[str, str]:
+    """Return what a backup that begins now remembers of its instance's archive."""
+    if stream is None or stream.report is None:
+        return {}
+    return {MARK: f"{stream.id}:{stream.report.sequence}"}
+
+
+def _first(stream: StreamRecord, marked: str) -> int:
+    """Return from which object on the log is needed: the last one before the backup began."""
+    id_, _, number = marked.rpartition(":")
+    return max(1, int(number)) if id_ == stream.id and number.isdecimal() else 1
+
+
+def _grant(stream: StreamRecord, runs: tuple[str, ...], first: int, services: Services) -> Grant:
+    wanted = [name for run in runs for name in names.read_run(run).names]
+    near = wanted[first - 1 : first - 1 + AHEAD]
+    return services.vault(stream.storage).grant(_place(stream), "GET", near, GRANTED)
+
+
+def _place(stream: StreamRecord) -> Place:
+    prefix = names.prefix(stream.instance_id, stream.id)
+    return Place(stream.account, stream.container, prefix)

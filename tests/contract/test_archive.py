@@ -1,0 +1,214 @@
+"""The archive of the real server: what is committed is stored soon, and played to a moment."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from dbaas.common import certificates
+from dbaas.contract import codec, errors
+from dbaas.contract.messages import (
+    ArchiveOrder,
+    ArchiveReplay,
+    Grant,
+    Prepare,
+    ServerCertificate,
+    UserSpec,
+)
+from dbaas.contract.secret import Secret
+from tests.contract import engine_guest
+from tests.contract.engine_guest import Guest
+
+KEY = Secret("5a" * 32)
+INSTANCE, STREAM = "11111111-2222-3333-4444-555555555555", "99999999-2222-3333-4444-555555555555"
+PREFIX = f"log-{INSTANCE}/{STREAM}/"
+
+
+@pytest.fixture
+def guest() -> Iterator[Guest]:
+    with engine_guest.running("mariadb", "11.8") as guest:
+        yield guest
+
+
+@pytest.fixture
+def order() -> Prepare:
+    authority = certificates.create_authority("tests")
+    issued = certificates.issue(authority, "instance", ["127.0.0.1"], [], 1)
+    certificate = ServerCertificate(issued.cert_pem, issued.key_pem, authority.cert_pem)
+    return Prepare("mariadb", "11.8", 512, 4711, certificate, (), (UserSpec("ann", Secret("x")),))
+
+
+def grant(at: str, method: str) -> Grant:
+    return Grant("local", method, Secret(f"{at}/{PREFIX}{{name}}?method={method}&signature=good"))
+
+
+def begin(guest: Guest, order: Prepare) -> str:
+    at = str(guest.call("store"))
+    guest.call("be_agent")
+    guest.order("prepare", order)
+    guest.order("archive", ArchiveOrder("binlog", INSTANCE, STREAM, KEY, grant(at, "PUT")))
+    return at
+
+
+def stored(guest: Guest, until: float, patience: float = 15.0) -> Any:
+    """Wait until all that was committed until then is archived; return what the guest says.
+
+    It is known of a commit that it was between two looks, and counted as of the later one.
+    """
+    until += 0.2
+    expired = time.monotonic() + patience
+    while (said := guest.call("archived"))["until"] < until:
+        assert time.monotonic() < expired, said
+        time.sleep(0.05)
+    return said
+
+
+def replay(guest: Guest, at: str, until: float, last: int, begin: str = "binlog.000001:0") -> float:
+    runs = (f"1-{last}",)
+    order = ArchiveReplay("binlog", INSTANCE, STREAM, KEY, grant(at, "GET"), runs, begin, until)
+    return float(guest.call("play", codec.dump(order), "/var/lib/dbaas/volume/base"))
+
+
+def base(guest: Guest) -> str:
+    """Have a copy of the data, as of now; return where in the log that is."""
+    ((file, offset, *_),) = guest.call("administer", "SHOW MASTER STATUS")
+    guest.call("die")  # it would start the server again
+    guest.call("stop")
+    guest.call("copy_data", "/var/lib/dbaas/volume/base")
+    guest.call("start")
+    guest.call("be_agent")
+    return f"{file}:{offset}"
+
+
+def run_on_base(guest: Guest) -> None:
+    """Have the server run on what was played."""
+    guest.call("die")
+    guest.call("stop")
+    guest.call("run", "mv", "/var/lib/dbaas/volume/data", "/var/lib/dbaas/volume/old")
+    guest.call("run", "mv", "/var/lib/dbaas/volume/base", "/var/lib/dbaas/volume/data")
+    guest.call("start")
+
+
+def test_a_dropped_table_is_back_as_it_was_a_second_before(guest: Guest, order: Prepare) -> None:
+    at = begin(guest, order)
+    place = base(guest)
+    guest.call("administer", "CREATE DATABASE shop", "CREATE TABLE shop.t (n INT, at DOUBLE)")
+    for number in range(150):
+        row = f"INSERT INTO shop.t VALUES ({number}, {time.time()!r})"
+        guest.call("administer", "SET timestamp = 1", row)  # a tenant may say so
+        time.sleep(0.01)
+    target = time.time()
+    for number in range(150, 250):
+        guest.call("administer", f"INSERT INTO shop.t VALUES ({number}, {time.time()!r})")
+        time.sleep(0.01)
+    guest.call("administer", "DROP TABLE shop.t")
+    said = stored(guest, time.time())
+    assert said["fault"] == ""
+    replay(guest, at, target, said["sequence"], place)
+    run_on_base(guest)
+    ((count, last),) = guest.call("administer", "SELECT COUNT(*), MAX(at) FROM shop.t")
+    assert 140 <= int(count) <= 150
+    assert target - 0.5 < float(last) <= target
+
+
+def test_all_kinds_of_changes_are_played_over_files_deaths_and_restarts(
+    guest: Guest, order: Prepare
+) -> None:
+    at = begin(guest, order)
+    place = base(guest)
+    guest.call("administer", "CREATE DATABASE shop", "CREATE TABLE shop.t (n INT, x LONGTEXT)")
+    guest.call("administer", "BEGIN", "INSERT INTO shop.t VALUES (1, 'one'), (2, 'two')", "COMMIT")
+    guest.call("administer", "CREATE TABLE shop.copy SELECT n FROM shop.t")
+    guest.call("administer", "FLUSH BINARY LOGS", "INSERT INTO shop.t VALUES (3, 'three')")
+    guest.call(
+        "administer", "CREATE TABLE shop.m (n INT) ENGINE=Aria", "INSERT INTO shop.m SET n=1"
+    )
+    guest.call("kill")
+    guest.call("die")
+    guest.call("start")
+    guest.call("administer", "INSERT INTO shop.t VALUES (4, 'four')")
+    guest.call("administer", "XA BEGIN 'a'", "INSERT INTO shop.t VALUES (5, 'five')", "XA END 'a'",
+               "XA PREPARE 'a'", "XA COMMIT 'a'")  # fmt: skip
+    guest.call("be_agent")
+    row = "INSERT INTO shop.t SELECT 6, REPEAT(MD5(RAND()), 400000)"
+    guest.call("administer", "BEGIN", row, row, "COMMIT")  # 25 MB: more than a piece
+    guest.call("administer", "CREATE USER bob IDENTIFIED BY 'y'", "GRANT ALL ON shop.* TO bob")
+    said = stored(guest, time.time())
+    checks = "SELECT n, MD5(x) FROM shop.t ORDER BY n"
+    before = guest.call("administer", checks)
+    replay(guest, at, time.time(), said["sequence"], place)
+    run_on_base(guest)
+    assert guest.call("administer", checks) == before
+    assert len(before) == 7
+    assert guest.call("administer", "SELECT COUNT(*) FROM shop.copy") == [["2"]]
+    assert guest.call("administer", "SELECT COUNT(*) FROM shop.m") == [["1"]]
+    assert guest.query("bob", "y", "SELECT COUNT(*) FROM shop.t") == [["7"]]
+
+
+def test_an_open_transaction_is_not_played(guest: Guest, order: Prepare) -> None:
+    at = begin(guest, order)
+    place = base(guest)
+    guest.call("administer", "CREATE DATABASE shop", "CREATE TABLE shop.t (n INT)")
+    guest.call("administer", "GRANT ALL ON *.* TO ann")
+    visitor = guest.call("stay", "ann", "x")
+    guest.call("speak", visitor, "BEGIN", "INSERT INTO shop.t VALUES (1)")
+    target = stored(guest, time.time())["until"]
+    guest.call("speak", visitor, "COMMIT")
+    said = stored(guest, time.time())
+    replay(guest, at, target, said["sequence"], place)
+    run_on_base(guest)
+    assert guest.call("administer", "SELECT COUNT(*) FROM shop.t") == [["0"]]
+
+
+def test_a_storage_that_was_away_gets_all_of_it_later(guest: Guest, order: Prepare) -> None:
+    at = begin(guest, order)
+    place = base(guest)
+    guest.call("administer", "CREATE DATABASE shop", "CREATE TABLE shop.t (n INT)")
+    said = stored(guest, time.time())
+    guest.call("fail", "*", *["503"] * 1000)
+    guest.call("administer", "INSERT INTO shop.t VALUES (1)")
+    time.sleep(4.0)
+    away = guest.call("archived")
+    assert away["sequence"] == said["sequence"]
+    assert "503" in away["fault"]
+    assert away["lag"] > 2.0
+    guest.call("fail", "*")
+    said = stored(guest, time.time())
+    assert (said["fault"], said["lag"]) == ("", 0.0)
+    replay(guest, at, time.time(), said["sequence"], place)
+    run_on_base(guest)
+    assert guest.call("administer", "SELECT COUNT(*) FROM shop.t") == [["1"]]
+
+
+@pytest.mark.parametrize("harm", ["flipped", "missing", "exchanged"])
+def test_a_harmed_object_is_named(guest: Guest, order: Prepare, harm: str) -> None:
+    at = begin(guest, order)
+    place = base(guest)
+    guest.call("administer", "CREATE DATABASE shop")
+    stored(guest, time.time())
+    guest.call("administer", "CREATE TABLE shop.t (n INT)")
+    said = stored(guest, time.time())
+    last = f"{said['sequence']:010d}"
+    content = guest.call("object", PREFIX + last)
+    first = guest.call("object", PREFIX + "0000000001")
+    middle = len(content) // 4 * 2
+    flipped = content[:middle] + f"{int(content[middle : middle + 2], 16) ^ 1:02x}"
+    harmed = {"flipped": flipped + content[middle + 2 :], "missing": None, "exchanged": first}
+    guest.call("keep", PREFIX + last, harmed[harm])
+    with pytest.raises(errors.Failed, match="(?i)" + str(said["sequence"])):
+        replay(guest, at, time.time(), said["sequence"], place)
+
+
+def test_what_the_tenant_throws_away_of_the_log_ends_the_stream(
+    guest: Guest, order: Prepare
+) -> None:
+    begin(guest, order)
+    guest.call("administer", "CREATE DATABASE shop")
+    stored(guest, time.time())
+    guest.call("administer", "RESET MASTER")
+    expired = time.monotonic() + 10
+    while not (said := guest.call("archived"))["ended"]:
+        assert time.monotonic() < expired
+        time.sleep(0.05)
+    assert "binlog.000001" in said["fault"]

@@ -1,0 +1,166 @@
+"""What becomes of archives, through the real application, flows and catalog, over fakes."""
+
+from collections.abc import Iterator
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dbaas.catalog import archives, guests
+from dbaas.catalog.records import Heartbeat
+from dbaas.contract.messages import ArchiveReport, Health, ServiceStatus
+from tests import rehearsal
+from tests.catalog_server import CatalogServer
+from tests.chaos import backup_requests, requests
+from tests.fakes.cloud import FakeCloud
+from tests.rehearsal import Answer, Api, Rehearsal
+
+Stage = tuple[Api, Rehearsal]
+TAKEN = 1e9
+"""When the fake's backups are taken: 2001-09-09T01:46:40Z."""
+
+
+@pytest.fixture
+def stage(catalog_server: CatalogServer, tmp_path: Path) -> Iterator[Stage]:
+    with rehearsal.rehearsing(catalog_server.fresh(), tmp_path, FakeCloud()) as made:
+        yield made
+
+
+@pytest.fixture
+def instance(stage: Stage) -> str:
+    return requests.create_instance(stage[0])
+
+
+def says(rehearsed: Rehearsal, instance: str, **report: Any) -> None:
+    """Have the guest say how far its archive is."""
+    order = rehearsed.guests.orders[-1]
+    said = ArchiveReport(order["stream"], **report)
+    health = Health(ServiceStatus.HEALTHY, archive=said)
+    says.number += 1  # type: ignore[attr-defined] # a counter
+    beat = Heartbeat(1 << 40, says.number, health)  # type: ignore[attr-defined] # as above
+    rehearsed.catalog.run(lambda one: guests.fold(one, {instance: beat}))
+
+
+says.number = 0  # type: ignore[attr-defined] # as above
+
+
+def streams(rehearsed: Rehearsal, instance: str) -> Any:
+    return rehearsed.catalog.read(lambda one: archives.of_instance(one, instance))
+
+
+def recovery(api: Api, instance: str) -> Any:
+    return api.request("GET", f"instances/{instance}/recovery").body["recovery"]
+
+
+def restore(api: Api, **point: str) -> Answer:
+    body = requests.order("back") | {"restorePoint": point, "databases": [], "users": []}
+    return api.request("POST", "instances", {"instance": body})
+
+
+def archived(api: Api, rehearsed: Rehearsal, instance: str) -> str:
+    """Have a backup with an archive of an hour after it; return the backup's id."""
+    requests.set_archiving(api, instance)
+    says(rehearsed, instance, sequence=7, since=TAKEN - 60, until=TAKEN - 1)
+    backup = backup_requests.create_backup(api, instance)
+    says(rehearsed, instance, sequence=900, since=TAKEN - 60, until=TAKEN + 3600.5)
+    (stream,) = streams(rehearsed, instance)
+    for number in range(1, 901):
+        place = f"{stream.account}/{stream.container}/log-{instance}/{stream.id}/{number:010d}"
+        rehearsed.guests.vault.objects[place] = b"-"
+    return backup
+
+
+def test_an_instance_is_restored_to_a_moment(stage: Stage, instance: str) -> None:
+    api, rehearsed = stage
+    backup = archived(api, rehearsed, instance)
+    known = recovery(api, instance)
+    assert known["archiving"] is True
+    assert (known["earliest"], known["latest"]) == ("2001-09-09T01:46:40", "2001-09-09T02:46:40")
+    answer = restore(api, instanceRef=instance, time="2001-09-09T02:00:00Z")
+    assert answer.status == HTTPStatus.OK, answer.body
+    order = rehearsed.guests.orders[-1]
+    assert order["parts"][0]["backup"] == backup
+    replay = order["replay"]
+    assert replay["until"] == TAKEN + 800
+    assert replay["runs"] == ["7-900"]  # from the last object that was there when it began
+    assert replay["begin"] == "binlog.000001:4711"
+    assert restore(api, backupRef=backup, time="2001-09-09T02:00:00").status == HTTPStatus.OK
+    assert rehearsed.guests.orders[-1]["replay"]["until"] == TAKEN + 800
+
+
+@pytest.mark.parametrize(
+    ("time", "told"),
+    [
+        ("2001-09-09T02:46:41Z", "from 2001-09-09T01:46:40Z to 2001-09-09T02:46:40Z"),
+        ("2001-09-09T01:46:39Z", "from 2001-09-09T01:46:40Z to 2001-09-09T02:46:40Z"),
+        ("yesterday", "must be a moment, as 2026-11-20T10:15:03Z"),
+    ],
+)
+def test_a_moment_that_cannot_be_gone_back_to_is_refused(
+    stage: Stage, instance: str, time: str, told: str
+) -> None:
+    api, rehearsed = stage
+    archived(api, rehearsed, instance)
+    answer = restore(api, instanceRef=instance, time=time)
+    assert answer.status == HTTPStatus.BAD_REQUEST
+    assert told in answer.body["badRequest"]["message"]
+
+
+def test_without_an_archive_it_is_said_what_is_missing(stage: Stage, instance: str) -> None:
+    api, _ = stage
+    assert recovery(api, instance)["archiving"] is False
+    answer = restore(api, instanceRef=instance, time="2001-09-09T02:00:00Z")
+    assert answer.status == HTTPStatus.BAD_REQUEST
+    assert "takes an archive that is on" in answer.body["badRequest"]["message"]
+
+
+def test_a_guest_that_wants_leave_gets_it_and_a_broken_stream_a_successor(
+    stage: Stage, instance: str
+) -> None:
+    api, rehearsed = stage
+    requests.set_archiving(api, instance)
+    rehearsed.carry_archives_on()
+    assert len(rehearsed.guests.orders) == 1
+    says(rehearsed, instance, sequence=7, since=1.0, until=9.0, wants=8)
+    rehearsed.carry_archives_on()
+    assert [order["stream"] for order in rehearsed.guests.orders] == [
+        rehearsed.guests.orders[0]["stream"]
+    ] * 2
+    says(rehearsed, instance, sequence=7, since=1.0, until=9.0, ended=True, fault="it is full")
+    assert recovery(api, instance)["alarm"] is True
+    rehearsed.carry_archives_on()
+    old, new = streams(rehearsed, instance)
+    assert (old.live, new.live) == (False, True)
+    assert old.report.until == 9.0
+    assert rehearsed.guests.orders[-1]["stream"] == new.id
+
+
+def test_instances_of_some_versions_are_archived_unasked_until_it_is_switched_off(
+    stage: Stage, instance: str
+) -> None:
+    api, rehearsed = stage
+    rehearsed.guests.orders.append({"stream": ""})
+    says(rehearsed, instance)
+    rehearsed.carry_archives_on("postgresql")
+    assert streams(rehearsed, instance) == ()
+    rehearsed.carry_archives_on("mariadb/11.8")
+    assert [stream.live for stream in streams(rehearsed, instance)] == [True]
+    body = {"archive": {"enabled": False}}
+    assert api.request("POST", f"instances/{instance}/action", body).status == HTTPStatus.ACCEPTED
+    rehearsed.carry_archives_on("mariadb/11.8")
+    assert [stream.live for stream in streams(rehearsed, instance)] == [False]
+    assert rehearsed.guests.orders[-1]["stream"] == ""
+
+
+def test_an_archive_stays_as_long_as_a_backup_needs_it(stage: Stage, instance: str) -> None:
+    api, rehearsed = stage
+    backup = archived(api, rehearsed, instance)
+    requests.delete_instance(api, instance)
+    rehearsed.sweep()
+    answer = restore(api, instanceRef=instance, time="2001-09-09T02:00:00Z")
+    assert answer.status == HTTPStatus.OK, answer.body
+    backup_requests.delete_backup(api, backup)
+    rehearsed.sweep()
+    assert streams(rehearsed, instance) == ()
+    assert not [path for path in rehearsed.guests.vault.objects if "log-" in path]
