@@ -1,0 +1,86 @@
+"""A table is dropped, and a new instance is what the old one was a second before."""
+
+import datetime
+import threading
+import time
+from typing import Any
+
+import pymysql
+
+from tests.functional.stack import Stack
+from tests.functional.test_backups import back_up
+
+PATIENCE = 300.0
+
+
+def archive(stack: Stack, instance: str) -> None:
+    body = {"archive": {"enabled": True}}
+    answer = stack.request("POST", f"instances/{instance}/action", body)
+    assert answer.status == 202, answer
+
+
+def wait_for(stack: Stack, instance: str, moment: float) -> None:
+    """Wait until the instance can be restored to that moment."""
+    expired = time.monotonic() + PATIENCE
+    while True:
+        shown = stack.request("GET", f"instances/{instance}/recovery").body["recovery"]
+        if shown["latest"] and seconds(shown["latest"]) >= moment:
+            return
+        assert time.monotonic() < expired, shown
+        time.sleep(0.2)
+
+
+def seconds(text: str) -> float:
+    return datetime.datetime.fromisoformat(text).replace(tzinfo=datetime.UTC).timestamp()
+
+
+def stamp(link: "pymysql.Connection[Any]", over: threading.Event) -> None:
+    """Write a row every hundredth of a second, each with its own time."""
+    with link.cursor() as cursor:
+        while not over.wait(0.01):
+            cursor.execute("INSERT INTO stamps (at) VALUES (%s)", (time.time(),))
+
+
+def test_a_dropped_table_comes_back_as_it_was_a_second_before(stack: Stack) -> None:
+    source = stack.wait_until(stack.create("logged", flavorRef="2"), "ACTIVE", PATIENCE)
+    archive(stack, source["id"])
+    with stack.database(source) as link, link.cursor() as cursor:
+        cursor.execute("CREATE TABLE stamps (n INT PRIMARY KEY AUTO_INCREMENT, at DOUBLE)")
+        wait_for_archive(stack, source["id"])
+        backup = back_up(stack, "base", instance=source["id"])
+        over = threading.Event()
+        with stack.database(source) as other:
+            writer = threading.Thread(target=stamp, args=(other, over))
+            writer.start()
+            time.sleep(8.0)
+            over.set()
+            writer.join()
+        dropped = time.time()
+        cursor.execute("DROP TABLE stamps")
+    target = int(dropped) - 1
+    wait_for(stack, source["id"], target)
+    told = datetime.datetime.fromtimestamp(target, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    point = {"instanceRef": source["id"], "time": told}
+    number = stack.create("back", flavorRef="2", restorePoint=point, databases=[], users=[])
+    restored = stack.wait_until(number, "ACTIVE", PATIENCE)
+    with stack.database(restored) as link, link.cursor() as cursor:
+        cursor.execute("SELECT COUNT(*), MAX(n), MAX(at) FROM stamps")
+        count, last, at = cursor.fetchone() or (0, 0, 0.0)
+    assert count == last > 100
+    assert target - 1.0 <= at <= target
+    for id_ in (source["id"], restored["id"]):
+        stack.request("DELETE", f"instances/{id_}")
+        stack.wait_until(id_, "GONE")
+    stack.request("DELETE", f"backups/{backup['id']}")
+
+
+def wait_for_archive(stack: Stack, instance: str) -> None:
+    """Wait until the archive is known to go on: a backup counts that is taken since then."""
+    expired = time.monotonic() + PATIENCE
+    while True:
+        kinds = stack.request("GET", "operations").body["operations"]
+        states = [one["state"] for one in kinds if one["kind"] == "set_archiving"]
+        if states and states[0] == "succeeded":
+            return
+        assert time.monotonic() < expired, kinds[:2]
+        time.sleep(0.2)
