@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlsplit
@@ -133,10 +133,3 @@ def depot(directory: Path, more: str = "") -> Iterator[Storage]:
         yield Storage(vault, lambda: shutil.move(store, directory / "away"))
     finally:
         end(process)
-
-
-RUNNING: Mapping[str, Callable[[Path], AbstractContextManager[Storage]]] = {"local": depot}
-
-
-def running(kind: str, directory: Path) -> AbstractContextManager[Storage]:
-    return RUNNING[kind](directory)

@@ -4,7 +4,8 @@ import base64
 import http.client
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, closing
 from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
@@ -20,7 +21,7 @@ from dbaas.strategies import registry
 from dbaas.strategies.grants.base import Place, Vault
 from dbaas.strategies.storage.base import Refused
 from dbaas.strategies.storage.base import Storage as GuestsHalf
-from tests.contract import storages
+from tests.contract import storages, swift
 from tests.contract.storages import Storage, address, segment, send
 
 PROJECT = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
@@ -29,12 +30,18 @@ NOT_WHAT_WAS_SAID = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
 ODD = "b\u00e4ckups {of} 50% & more?#"
 MINUTE = 60.0
 
+RUNNING: Mapping[str, Callable[[Path], AbstractContextManager[Storage]]] = {
+    "local": storages.depot,
+    "s3": swift.s3,
+    "swift": swift.swift,
+}
+
 
 @pytest.fixture(scope="module", params=registry.names("grants"))
 def storage(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Storage]:
-    with storages.running(request.param, tmp_path_factory.mktemp(request.param)) as running:
+    with RUNNING[request.param](tmp_path_factory.mktemp(request.param)) as running:
         yield running
 
 
@@ -61,9 +68,9 @@ def guest(vault: Vault) -> Iterator[GuestsHalf]:
 def put(vault: Vault, place: Place, name: str, content: bytes) -> None:
     """Store as a guest does."""
     grant = vault.grant(place, "PUT", [name], MINUTE)
-    guest: GuestsHalf = registry.load("storage", vault.name)("")
-    guest.put(Secret(address(grant, name)), segment(name, content), memoryview(content))
-    guest.close()
+    guest: GuestsHalf
+    with closing(registry.load("storage", vault.name)("")) as guest:
+        guest.put(Secret(address(grant, name)), segment(name, content), memoryview(content))
 
 
 def test_what_a_guest_stores_the_control_plane_sees_and_another_guest_reads(
@@ -151,7 +158,7 @@ def test_a_grant_that_was_changed_is_none(vault: Vault, place: Place) -> None:
     put(vault, place, "00000001", b"content")
     url = address(vault.grant(place, "GET", ["00000001"], MINUTE), "00000001")
     assert send("GET", url).status == HTTPStatus.OK
-    assert send("GET", url.partition("?")[0]).status in REFUSED
+    assert send("GET", url.partition("?")[0]).status >= HTTPStatus.BAD_REQUEST
     for part in urlsplit(url).query.split("&"):
         name, _, value = part.partition("=")
         for other in (value[:-1] + ("0" if value[-1] != "0" else "1"), "", value + "0"):
@@ -192,7 +199,7 @@ def test_what_is_cut_short_leaves_what_there_was(vault: Vault, place: Place) -> 
     assert vault.get(place, "00000001", 100) == b"whole"
 
 
-def test_a_container_that_is_missing(vault: Vault, place: Place, guest: GuestsHalf) -> None:
+def test_a_container_that_is_missing(vault: Vault, place: Place) -> None:
     nowhere = replace(place, container="nowhere")
     assert vault.listing(nowhere) == {}
     assert list(vault.backups(nowhere.account, nowhere.container)) == []
@@ -201,9 +208,8 @@ def test_a_container_that_is_missing(vault: Vault, place: Place, guest: GuestsHa
         vault.get(nowhere, MANIFEST, 10)
     if vault.name == "s3":
         return  # there a container is a part of a name
-    leave = vault.grant(nowhere, "PUT", ["00000001"], MINUTE)
-    with pytest.raises((errors.NotFound, Refused)):  # a container without a key signs for nobody
-        guest.put(Secret(address(leave, "00000001")), segment("00000001", b"x"), memoryview(b"x"))
+    with pytest.raises((errors.NotFound, Refused)):
+        put(vault, nowhere, "00000001", b"x")
 
 
 def test_containers_may_have_odd_names(vault: Vault, place: Place) -> None:
@@ -309,7 +315,7 @@ def test_the_probe_says_what_there_is(vault: Vault) -> None:
 
 @pytest.mark.parametrize("kind", registry.names("grants"))
 def test_a_storage_that_is_away_is_unavailable(kind: str, tmp_path: Path) -> None:
-    with storages.running(kind, tmp_path) as running:
+    with RUNNING[kind](tmp_path) as running:
         vault = running.vault
         place = Place(vault.account(PROJECT), "database_backups", prefix(str(uuid.uuid4())))
         vault.ensure(place)

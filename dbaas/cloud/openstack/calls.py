@@ -17,11 +17,11 @@ import cinderclient.exceptions
 import glanceclient.exc
 import keystoneauth1.exceptions
 import novaclient.exceptions
-from keystoneauth1 import loading
 from keystoneauth1.session import Session
 from oslo_config import cfg
 
 from dbaas.cloud.openstack import settings
+from dbaas.common import keystone
 from dbaas.contract import errors
 
 LOG = logging.getLogger(__name__)
@@ -54,18 +54,10 @@ _ASKS_FOR_PATIENCE = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILAB
 def session(conf: cfg.ConfigOpts) -> Session:
     """Return a session with the service's own credentials; raise `Invalid` when there are none.
 
-    It gets a new token when the old one ends, by itself. Threads may share it. An answer that says
-    when to come again is raised as `Unavailable`: the services' clients would not tell.
+    Threads may share it. An answer that says when to come again is raised as `Unavailable`: the
+    services' clients would not tell.
     """
-    try:
-        auth = loading.load_auth_from_conf_options(conf, settings.GROUP)
-    except keystoneauth1.exceptions.MissingRequiredOptions as error:
-        raise errors.Invalid(f"[{settings.GROUP}] {error}") from error
-    if auth is None:
-        raise errors.Invalid(f"[{settings.GROUP}] auth_type: say how to log in, as 'password'")
-    made: Session = loading.load_session_from_conf_options(
-        conf, settings.GROUP, auth=auth, timeout=conf[settings.GROUP].request_timeout
-    )
+    made = keystone.session(conf, settings.GROUP, conf[settings.GROUP].request_timeout)
     made.session.hooks["response"].append(_expect_no_pause)
     adapters: Iterable[Any] = made.session.adapters.values()
     for adapter in adapters:

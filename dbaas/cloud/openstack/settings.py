@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from keystoneauth1 import loading
 from oslo_config import cfg
 
 from dbaas.cloud import reach
+from dbaas.common import keystone
 
 GROUP = "openstack"
 
@@ -112,8 +112,7 @@ class Settings:
 
 def register(conf: cfg.ConfigOpts) -> None:
     """Add the group's options: ours, and keystoneauth's for credentials and TLS."""
-    loading.register_auth_conf_options(conf, GROUP)
-    loading.register_session_conf_options(conf, GROUP)
+    keystone.register(conf, GROUP)
     conf.register_opts(_OURS, group=GROUP)
 
 
