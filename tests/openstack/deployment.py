@@ -298,6 +298,8 @@ def _options(deployment: Deployment, usual: settings.Options) -> settings.Option
         },
         "api": {**usual["api"], "auth_strategy": "keystone", "region": addresses.REGION},
         "keystone_authtoken": {**login, "www_authenticate_uri": cloud.login_url()},
+        "backups": {"storage": "swift"},
+        "storage_swift": {"auth_section": "openstack", "region_name": addresses.REGION},
         "taskmanager": {"lease": LEASE},
     }
 
