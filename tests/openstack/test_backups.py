@@ -137,7 +137,7 @@ def test_a_restored_instance_has_all_of_both(
 ) -> None:
     began = time.monotonic()
     story.restored = create(deployment, alice, RESTORED, "--backup", MORE)
-    succeeded(deployment, story.restored, "create_instance")
+    succeeded(deployment, story.restored, "restore_instance")
     tell(Part.CLOUD, "a restore of both", "it is served", time.monotonic() - began)
     found = content(deployment, story.restored)
     assert found == content(deployment, story.id)
