@@ -42,6 +42,7 @@ from dbaas.api.resources.managed import (
 from dbaas.api.resources.operations import Operation, Operations
 from dbaas.api.resources.recovery import RecoveryOfInstance
 from dbaas.api.resources.root import Root
+from dbaas.api.resources.schedules import Schedule, Schedules
 from dbaas.api.resources.tls import Tls
 from dbaas.api.resources.users import User, UserDatabase, UserDatabases, Users
 from dbaas.api.resources.versions import Healthcheck, Versions
@@ -125,6 +126,8 @@ def make(
         "/backups": Backups(services),
         "/backups/{backup_id}": Backup(services),
         "/backups/{backup_id}/verify": BackupVerification(services),
+        "/backup_schedules": Schedules(services),
+        "/backup_schedules/{schedule_id}": Schedule(services),
         "/backup_strategies": BackupStrategies(services),
         "/datastores": Datastores(services),
         "/datastores/{datastore}": Datastore(services),

@@ -16,6 +16,7 @@ from dbaas.api.schemas import (
     instances,
     managed,
     quotas,
+    schedules,
 )
 from dbaas.api.schemas.answers import Schema, item, rows
 from dbaas.api.schemas.check import Check
@@ -84,6 +85,7 @@ _ONCE = Parameter(
 )
 
 _BACKUP = "/backups/{backup_id}"
+_SCHEDULE = "/backup_schedules/{schedule_id}"
 _OF_INSTANCE = Parameter("instance_id", {"type": "string"}, "Of this instance only.")
 _OF_PROJECT = Parameter(
     "project_id",
@@ -296,6 +298,33 @@ SERVED: Routes = {
     ),
     ("DELETE", _BACKUP): Route(
         "Delete a backup with all that build on it.",
+        status=_ACCEPTED,
+        parameters=(_ONCE,),
+        faults=(_BUSY,),
+    ),
+    ("GET", "/backup_schedules"): Route(
+        "List schedules of backups.",
+        _page("backup_schedules", answers.SCHEDULE),
+        parameters=(_LIMIT, _MARKER, _OF_INSTANCE),
+    ),
+    ("POST", "/backup_schedules"): Route(
+        "Have backups made by time.",
+        item({"backup_schedule": answers.SCHEDULE}),
+        status=HTTPStatus.CREATED,
+        bodies=(schedules.CREATE,),
+        parameters=(_ONCE,),
+        faults=(_EXCLUDED, _BUSY),
+    ),
+    ("GET", _SCHEDULE): Route("Show a schedule.", item({"backup_schedule": answers.SCHEDULE})),
+    ("PATCH", _SCHEDULE): Route(
+        "Change a schedule.",
+        item({"backup_schedule": answers.SCHEDULE}),
+        bodies=(schedules.CHANGE,),
+        parameters=(_ONCE,),
+        faults=(_EXCLUDED, _BUSY),
+    ),
+    ("DELETE", _SCHEDULE): Route(
+        "Delete a schedule; its backups stay.",
         status=_ACCEPTED,
         parameters=(_ONCE,),
         faults=(_BUSY,),

@@ -2,6 +2,8 @@
 
 from oslo_config import cfg
 
+from dbaas.catalog import quotas
+
 GROUP = "api"
 
 OPTS: list[cfg.Opt] = [
@@ -95,30 +97,7 @@ OPTS: list[cfg.Opt] = [
         min=1,
         help="Size in GiB of the largest volume that an instance may have.",
     ),
-    cfg.IntOpt(
-        "max_instances_per_tenant",
-        default=10,
-        min=-1,
-        help="Instances that a project may have unless it has a limit of its own; -1: any number.",
-    ),
-    cfg.IntOpt(
-        "max_ram_per_tenant",
-        default=-1,
-        min=-1,
-        help="MiB of memory that a project's instances may have together; -1: any amount.",
-    ),
-    cfg.IntOpt(
-        "max_volumes_per_tenant",
-        default=40,
-        min=-1,
-        help="GiB that a project's volumes may have together; -1: any amount.",
-    ),
-    cfg.IntOpt(
-        "max_backups_per_tenant",
-        default=50,
-        min=-1,
-        help="Backups that a project may have; -1: any number.",
-    ),
+    *quotas.OPTS,
     *(
         cfg.IntOpt(
             f"http_{verb}_rate",
@@ -146,13 +125,3 @@ OPTS: list[cfg.Opt] = [
         help="Seconds without a heartbeat after which an instance's operating status is ERROR.",
     ),
 ]
-
-
-def quotas(options: cfg.ConfigOpts.GroupAttr) -> dict[str, int]:
-    """Return the limits of a project that has none of its own, by resource."""
-    return {
-        "instances": options.max_instances_per_tenant,
-        "ram": options.max_ram_per_tenant,
-        "volumes": options.max_volumes_per_tenant,
-        "backups": options.max_backups_per_tenant,
-    }

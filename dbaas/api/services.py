@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 
 from oslo_config import cfg
 
-from dbaas.api import options
 from dbaas.api.offers import Offers
 from dbaas.api.policy import Policy
 from dbaas.api.rates import Rates
+from dbaas.catalog import quotas
 from dbaas.catalog.backup_orders import Means
 from dbaas.catalog.unit import Catalog
 from dbaas.common import killpoints
@@ -36,7 +36,7 @@ class Services:
     """The limits of projects that have none of their own."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "quotas", options.quotas(self.options))
+        object.__setattr__(self, "quotas", quotas.defaults(self.options))
 
     @property
     def backups(self) -> Means:

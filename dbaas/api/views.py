@@ -20,6 +20,7 @@ from dbaas.catalog.records import (
     InstanceRecord,
 )
 from dbaas.catalog.recovery import Recovery
+from dbaas.catalog.schedules import Schedule
 from dbaas.cloud.base import Flavor
 from dbaas.common import certificates
 from dbaas.contract import states
@@ -325,6 +326,30 @@ def backup(one: BackupRecord, at: Site) -> Json:
     if one.progress is not None:
         view["progress"] = work(one.progress)
     return view
+
+
+def schedule(one: Schedule, at: Site) -> Json:
+    return {
+        "id": one.id,
+        "name": one.name,
+        "project_id": one.project_id,
+        "instance_id": one.instance_id,
+        "cron": one.cron,
+        "full_cron": one.full_cron or None,
+        "timezone": one.timezone,
+        "retention": {"count": one.keep_count, "days": one.keep_days},
+        "enabled": one.enabled,
+        "verify": one.verify,
+        "swift_container": one.container or None,
+        "storage_driver": one.storage or None,
+        "next_run": None if one.next_run_at is None else moment(one.next_run_at),
+        "last_run": None if one.last_run_at is None else moment(one.last_run_at),
+        "last_backup_id": one.last_backup_id,
+        "last_fault": one.last_fault,
+        "created": moment(one.created_at),
+        "updated": moment(one.updated_at),
+        "links": at.links("backup_schedules", one.id),
+    }
 
 
 def operation(one: OperationView, at: Site) -> Json:

@@ -1,7 +1,7 @@
 """Accepting that backups are made and deleted: the same for requests and for schedules."""
 
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from dbaas.catalog import (
@@ -19,11 +19,19 @@ from dbaas.catalog.unit import Unit
 from dbaas.common.sealing import Sealer
 from dbaas.contract import errors
 from dbaas.contract.backups import RUNNING
-from dbaas.contract.requests import CreateBackup, DeleteBackups
+from dbaas.contract.requests import (
+    CreateBackup,
+    CreateInstance,
+    DeleteBackups,
+    RestoreFrom,
+    VerifyBackup,
+)
 from dbaas.contract.states import Event
 from dbaas.engines import manifests
 
-MIB = 1 << 20
+MIB, GIB = 1 << 20, 1 << 30
+ROOM = 1.2
+"""A scratch volume is so many times as large as what is restored into it."""
 SEGMENTS = 1200
 """What a guest can tell of in one message, and a little less."""
 SMALLEST, LARGEST = 4 * MIB, 32 * MIB
@@ -204,6 +212,55 @@ def delete(unit: Unit, backup_id: str, asker: Asker, sealer: Sealer) -> str | No
     operation_id = operations.accept(unit, request, sealer)
     backups.deletion_asked(unit, ids, operation_id)
     return operation_id
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """What a backup is restored into for a trial; `network` empty: the provider's own."""
+
+    flavor: str
+    ram_mib: int
+    network: str
+
+
+def verify(
+    unit: Unit, chain: Sequence[BackupRecord], scratch: Scratch, asker: Asker, sealer: Sealer
+) -> str:
+    """Accept that the last backup of a chain is restored for a trial; return the operation."""
+    last = chain[-1]
+    version = datastores.version(unit, last.version_id)
+    request = CreateInstance(
+        name=f"verify-{last.id}",
+        flavor=scratch.flavor,
+        flavor_ram_mib=scratch.ram_mib,
+        volume_gib=_scratch_gib(max(one.restored_size or 0 for one in chain)),
+        volume_type="",
+        engine=version.manager,
+        engine_version=version.version,
+        image=version.image_id,
+        image_tags=version.image_tags,
+        network=scratch.network,
+        restore=RestoreFrom(tuple(one.id for one in chain)),
+    )
+    operation_id = operations.accept(
+        unit,
+        operations.Request(
+            kind="verify_backup",
+            instance_id=last.instance_id or "",
+            project_id=last.project_id,
+            user_id=asker.user_id,
+            request_id=asker.request_id,
+            client_ip=asker.client_ip,
+            body=VerifyBackup(last.id, request, str(uuid.uuid4())),
+        ),
+        sealer,
+    )
+    backups.read_by(unit, [one.id for one in chain], operation_id)
+    return operation_id
+
+
+def _scratch_gib(restored: int) -> int:
+    return max(1, -(-int(restored * ROOM) // GIB))
 
 
 def _request(kind: str, instance: LockedInstance, asker: Asker, body: object) -> operations.Request:

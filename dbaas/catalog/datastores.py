@@ -99,6 +99,12 @@ def register(
     return True
 
 
+def version(unit: Unit, version_id: str) -> DatastoreVersion:
+    """Return the version of this id; it has to be there."""
+    row = unit.execute(select(*_VERSION).where(_versions.c.id == version_id)).one()
+    return _version(row)
+
+
 def of_instance(unit: Unit, instance_id: str) -> DatastoreVersion:
     """Return the version that an instance is of; it has to be there."""
     row = unit.execute(

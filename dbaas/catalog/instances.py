@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Select, bindparam, func, insert, literal_column, select, update
+from sqlalchemy import Select, bindparam, delete, func, insert, literal_column, select, update
 
 from dbaas.catalog import quotas, tables
 from dbaas.catalog.moments import NOW, seconds_since
@@ -25,6 +25,7 @@ _instances = tables.instances
 _versions = tables.datastore_versions
 _stores = tables.datastores
 _health = tables.guest_health
+_schedules = tables.backup_schedules
 _replicas = tables.instances.alias("replicas")
 
 
@@ -465,8 +466,12 @@ def settle_volume(unit: Unit, instance_id: str, size_gib: int) -> None:
 
 
 def bury(unit: Unit, instance_id: str) -> None:
-    """End the instance's life, and give back all that it took of its project's quota."""
+    """End the instance's life, and give back all that it took of its project's quota.
+
+    Its schedules go with it; its backups stay.
+    """
     instance = lock(unit, instance_id)
+    unit.execute(delete(_schedules).where(_schedules.c.instance_id == instance_id))
     status = states.after(instance.status, Event.DELETED)
     unit.execute(
         update(_instances)

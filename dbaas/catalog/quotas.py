@@ -7,6 +7,7 @@ resource, in the transaction that ends it: so once each, whatever is repeated.
 from collections.abc import Mapping
 from typing import Any
 
+from oslo_config import cfg
 from sqlalchemy import bindparam, select
 from sqlalchemy.dialects.mysql import insert
 
@@ -19,6 +20,35 @@ RESOURCES = ("instances", "ram", "volumes", "backups")
 """Numbers of instances and backups, MiB of memory, GiB of volumes."""
 
 UNLIMITED = -1
+
+GROUP = "api"
+OPTS = [
+    cfg.IntOpt(
+        "max_instances_per_tenant",
+        default=10,
+        min=-1,
+        help="Instances that a project may have unless it has a limit of its own; -1: any number.",
+    ),
+    cfg.IntOpt(
+        "max_ram_per_tenant",
+        default=-1,
+        min=-1,
+        help="MiB of memory that a project's instances may have together; -1: any amount.",
+    ),
+    cfg.IntOpt(
+        "max_volumes_per_tenant",
+        default=40,
+        min=-1,
+        help="GiB that a project's volumes may have together; -1: any amount.",
+    ),
+    cfg.IntOpt(
+        "max_backups_per_tenant",
+        default=50,
+        min=-1,
+        help="Backups that a project may have; -1: any number.",
+    ),
+]
+"""The limits of projects that have none of their own."""
 
 _usages = tables.quota_usages
 _limits = tables.quotas
@@ -34,6 +64,11 @@ _STATE = (
     )
     .where(_usages.c.project_id == bindparam("project_id"))
 )
+
+
+def defaults(options: cfg.ConfigOpts.GroupAttr) -> dict[str, int]:
+    """Return the limits of projects that have none of their own, by resource."""
+    return {name: options[f"max_{name}_per_tenant"] for name in RESOURCES}
 
 
 def charge(

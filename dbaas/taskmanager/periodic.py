@@ -13,6 +13,7 @@ from dbaas.catalog import (
     leftovers,
     operation_views,
     operations,
+    schedules,
 )
 from dbaas.catalog.unit import Catalog, Unit
 from dbaas.common.sealing import Sealer
@@ -41,6 +42,8 @@ def duties(sealer: Sealer, archived: Sequence[str]) -> tuple[Duty, ...]:
         Duty("sweep-backups", 30.0, lambda unit: leftovers.sweep(unit, sealer)),
         Duty("carry-archives-on", 5.0, lambda unit: archive_orders.attend(unit, sealer, archived)),
         Duty("sweep-archives", 60.0, lambda unit: archive_orders.sweep(unit, sealer)),
+        Duty("keep-backups", 60.0, lambda unit: schedules.keep_rules(unit, sealer)),
+        Duty("verify-backups", 60.0, lambda unit: schedules.verify_new(unit, sealer)),
     )
 
 

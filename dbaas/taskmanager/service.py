@@ -15,7 +15,7 @@ from contextlib import suppress
 
 from oslo_config import cfg
 
-from dbaas.catalog import guests, operations, unit
+from dbaas.catalog import backup_orders, guests, operations, quotas, unit
 from dbaas.catalog.unit import Catalog, Unit
 from dbaas.cloud import drivers
 from dbaas.cloud.base import Cloud
@@ -31,6 +31,7 @@ from dbaas.strategies.grants import vaults
 from dbaas.taskmanager import archiving
 from dbaas.taskmanager.announcements import SERVICE, Announcing
 from dbaas.taskmanager.bus import GuestBus
+from dbaas.taskmanager.clock import Clock
 from dbaas.taskmanager.endings import InstanceEndings
 from dbaas.taskmanager.figures import OwnWork, Whole
 from dbaas.taskmanager.flows import FLOWS
@@ -227,6 +228,7 @@ def serve(conf: cfg.ConfigOpts, cloud: Cloud) -> None:
     manager = TaskManager(conf, catalog, runner, hints)
     server = control.WakeServer(conf, hints.now)
     periodic = Periodic(catalog, duties(sealer, archiving.versions(conf)))
+    clock = Clock(catalog, _backups(conf, sealer), hints.now, means.reached)
     stop = stopping.on_signals()
     faulthandler.register(signal.SIGUSR1)
     gc.freeze()  # what is loaded by now stays: no collection needs to look at it
@@ -234,15 +236,28 @@ def serve(conf: cfg.ConfigOpts, cloud: Cloud) -> None:
     manager.start()
     server.start()
     periodic.start()
+    clock.start()
     LOG.info("The task manager is ready.")
     stopping.wait(stop)
     LOG.info("The task manager stops.")
     server.stop()
+    clock.stop()
     periodic.stop()
     manager.stop()
     notifier.close()
     publisher.close()
     catalog.close()
+
+
+def _backups(conf: cfg.ConfigOpts, sealer: sealing.Sealer) -> backup_orders.Means:
+    """Return what schedules have for backups: limits are those of requests."""
+    conf.register_opts(quotas.OPTS, group=quotas.GROUP)
+    return backup_orders.Means(
+        sealer,
+        quotas.defaults(conf[quotas.GROUP]),
+        tuple(vaults.load(conf, sealer)),
+        vaults.container(conf),
+    )
 
 
 def _services(conf: cfg.ConfigOpts, catalog: Catalog, sealer: sealing.Sealer) -> Services:

@@ -206,3 +206,27 @@ BACKUP = item(
     },
     {"progress": WORK},
 )
+
+SCHEDULE = item(
+    {
+        "id": TEXT,
+        "name": TEXT,
+        "project_id": TEXT,
+        "instance_id": TEXT,
+        "cron": TEXT,
+        "full_cron": MAYBE_TEXT,
+        "timezone": TEXT,
+        "retention": item({key: {"type": ["integer", "null"]} for key in ("count", "days")}),
+        "enabled": {"type": "boolean"},
+        "verify": {"type": "boolean"},
+        "swift_container": MAYBE_TEXT,
+        "storage_driver": MAYBE_TEXT,
+        "next_run": MAYBE_MOMENT,
+        "last_run": MAYBE_MOMENT,
+        "last_backup_id": MAYBE_TEXT,
+        "last_fault": MAYBE_TEXT,
+        "created": MOMENT,
+        "updated": MOMENT,
+        "links": LINKS,
+    }
+)

@@ -8,22 +8,20 @@ from dataclasses import dataclass
 from dbaas.api.services import Services
 from dbaas.api.usecases import restore
 from dbaas.api.usecases.create_instance import Offered
-from dbaas.catalog import backups, datastores, instances, operations, quotas
+from dbaas.catalog import backup_orders, backups, datastores, instances, quotas
+from dbaas.catalog.backup_orders import Asker
 from dbaas.catalog.records import BackupRecord, NewBackup, Registration
 from dbaas.catalog.unit import Unit
 from dbaas.cloud.base import Flavor
 from dbaas.common.context import Context
 from dbaas.contract import errors
 from dbaas.contract.backups import MANIFEST, Manifest, check_manifest, read_manifest
-from dbaas.contract.requests import CreateInstance, RestoreFrom, VerifyBackup
 from dbaas.engines import manifests
 from dbaas.strategies.grants.base import Place, Vault
 
 GIB = 1 << 30
 LARGEST_MANIFEST = 1 << 20
 PLAIN = ".xbstream.gz"
-ROOM = 1.2
-"""A scratch volume is so many times as large as what is restored into it."""
 
 
 @dataclass(frozen=True)
@@ -160,43 +158,10 @@ def verify(
 ) -> tuple[BackupRecord, str]:
     """Accept that it is restored for a trial; return it, and the operation that does it."""
     chain = restore.chain_of(unit, backup_id, who)
-    last = chain[-1]
-    volume_gib = scratch_gib(max(one.restored_size or 0 for one in chain))
-    stores = datastores.everything(unit)
-    version = next(one for store in stores for one in store.versions if one.id == last.version_id)
-    flavor, network = _room_for(unit, last, offered)
-    request = CreateInstance(
-        name=f"verify-{last.id}",
-        flavor=flavor.id,
-        flavor_ram_mib=flavor.ram_mib,
-        volume_gib=volume_gib,
-        volume_type="",
-        engine=version.manager,
-        engine_version=version.version,
-        image=version.image_id,
-        image_tags=version.image_tags,
-        network=network,
-        restore=RestoreFrom(tuple(one.id for one in chain)),
-    )
-    operation_id = operations.accept(
-        unit,
-        operations.Request(
-            kind="verify_backup",
-            instance_id=last.instance_id or "",
-            project_id=last.project_id,
-            user_id=who.user_id,
-            request_id=who.request_id,
-            client_ip=who.client_ip,
-            body=VerifyBackup(last.id, request, str(uuid.uuid4())),
-        ),
-        services.sealer,
-    )
-    backups.read_by(unit, [one.id for one in chain], operation_id)
-    return last, operation_id
-
-
-def scratch_gib(restored: int) -> int:
-    return max(1, -(-int(restored * ROOM) // GIB))
+    flavor, network = _room_for(unit, chain[-1], offered)
+    scratch = backup_orders.Scratch(flavor.id, flavor.ram_mib, network)
+    asker = Asker(None, who.user_id, who.request_id, who.client_ip)
+    return chain[-1], backup_orders.verify(unit, chain, scratch, asker, services.sealer)
 
 
 def _room_for(unit: Unit, backup: BackupRecord, offered: Offered) -> tuple[Flavor, str]:

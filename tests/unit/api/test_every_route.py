@@ -79,6 +79,24 @@ WITH_BODY: tuple[tuple[str, str, Any], ...] = (
     ),
     (
         "POST",
+        "/backup_schedules",
+        {
+            "backup_schedule": {
+                "name": "nightly",
+                "instance": "{instance_id}",
+                "cron": "0 3 * * *",
+                "full_cron": "0 3 * * 0",
+                "timezone": "Europe/Berlin",
+                "retention": {"count": 14, "days": 30},
+                "enabled": True,
+                "verify": True,
+                "swift_container": "cellar",
+                "storage_driver": "local",
+            }
+        },
+    ),
+    (
+        "POST",
         "/backup_strategies",
         {"backup_strategy": {"swift_container": "cellar", "instance_id": None}},
     ),
@@ -117,6 +135,10 @@ WITHOUT_BODY: tuple[tuple[str, str], ...] = (
     ("GET", "/backups/{backup_id}"),
     ("DELETE", "/backups/{backup_id}"),
     ("POST", "/backups/{backup_id}/verify"),
+    ("GET", "/backup_schedules"),
+    ("GET", "/backup_schedules/{schedule_id}"),
+    ("PATCH", "/backup_schedules/{schedule_id}"),
+    ("DELETE", "/backup_schedules/{schedule_id}"),
     ("GET", "/backup_strategies"),
     ("DELETE", "/backup_strategies"),
     ("GET", "/limits"),
@@ -140,6 +162,7 @@ FILLED = {
     "flavor": "1",
     "operation_id": NOBODYS,
     "backup_id": NOBODYS,
+    "schedule_id": NOBODYS,
 }
 
 
@@ -237,7 +260,7 @@ def test_every_route_of_the_application_is_here(application: tuple[app.App, Wake
 @pytest.mark.parametrize(("method", "path", "body"), WITH_BODY, ids=str)
 def test_the_good_bodies_are_good(ground: Ground, method: str, path: str, body: Any) -> None:
     answer = ground.ask(method, path, body, X_Roles="admin")
-    assert answer.status_code in (200, 202), answer.text
+    assert answer.status_code in (200, 201, 202), answer.text
 
 
 # Bodies that are none, or not of the form: as sent; its content type; status; words
@@ -321,6 +344,14 @@ LEGAL: Mapping[str, set[str]] = {
     "backup.incremental": {"true"},
     "backup.swift_container": {"sql", "emoji", "format", *_OPTIONAL},
     "backup.storage_driver": _OPTIONAL,
+    "backup_schedule.name": {"sql", "format"},
+    "backup_schedule.full_cron": {"null"},
+    "backup_schedule.retention.count": {"null", "number"},
+    "backup_schedule.retention.days": {"null", "number"},
+    "backup_schedule.enabled": {"true"},
+    "backup_schedule.verify": {"true"},
+    "backup_schedule.swift_container": {"null", "sql", "emoji", "format"},
+    "backup_schedule.storage_driver": {"null"},
     "backup_strategy.swift_container": {"sql", "emoji", "format"},
     "backup_strategy.instance_id": _OPTIONAL,
     "instance.name": {"sql", "format"},
@@ -400,7 +431,7 @@ def test_a_value_is_taken_or_its_place_is_named(
         assert answer.status_code == status, answer.text
         return
     if name in LEGAL.get(where, ()):
-        assert answer.status_code in (200, 202), answer.text
+        assert answer.status_code in (200, 201, 202), answer.text
         return
     assert answer.status_code in (400, 404, 413), answer.text
     message = fault(answer)
