@@ -167,7 +167,9 @@ def _parent(unit: Unit, wanted: Wanted, instance: LockedInstance) -> BackupRecor
         backups.lock_parent(unit, parent.id)
         backups.chain(unit, parent.id)
         return parent
-    latest = backups.latest(unit, instance.id) if wanted.incremental else None
+    latest = None
+    if wanted.incremental:
+        latest = backups.latest(unit, instance.id, wanted.schedule_id)
     if latest is not None:
         backups.lock_parent(unit, latest.id)
     return latest

@@ -155,14 +155,19 @@ def count(unit: Unit, project_id: str) -> int:
     return int(unit.execute(number).scalar_one())
 
 
-def latest(unit: Unit, instance_id: str) -> BackupRecord | None:
-    """Return the last backup of the instance on which another one can build, if there is any."""
+def latest(unit: Unit, instance_id: str, schedule_id: str | None = None) -> BackupRecord | None:
+    """Return the last backup of the instance on which another one can build, if there is any.
+
+    `schedule_id`: only of that schedule's: what others made, others may delete.
+    """
+    ours = [] if schedule_id is None else [_backups.c.schedule_id == schedule_id]
     row = unit.execute(
         _EVER.where(
             _backups.c.instance_id == instance_id,
             _THERE,
             _backups.c.status == BackupStatus.COMPLETED,
             ~_backups.c.deleting,
+            *ours,
         )
         # They are made one after the other: the one that was asked for last is the newest.
         .order_by(_backups.c.created_at.desc(), _backups.c.id.desc())

@@ -470,8 +470,9 @@ def bury(unit: Unit, instance_id: str) -> None:
 
     Its schedules go with it; its backups stay.
     """
-    instance = lock(unit, instance_id)
+    # First: who runs a schedule locks it before its instance.
     unit.execute(delete(_schedules).where(_schedules.c.instance_id == instance_id))
+    instance = lock(unit, instance_id)
     status = states.after(instance.status, Event.DELETED)
     unit.execute(
         update(_instances)

@@ -5,6 +5,7 @@ transaction that writes down the next time: so each run is had once, whoever die
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,7 +16,7 @@ from dbaas.catalog import backup_orders, backups, instances, tables
 from dbaas.catalog.backup_orders import Asker, Means, Wanted
 from dbaas.catalog.moments import NOW, seconds_since
 from dbaas.catalog.retention import Kept, Rule, surplus, tops
-from dbaas.catalog.unit import Unit
+from dbaas.catalog.unit import Unit, part
 from dbaas.common import crontab
 from dbaas.common.sealing import Sealer
 from dbaas.contract import errors
@@ -69,10 +70,11 @@ def add(unit: Unit, schedule_id: str, values: dict[str, Any]) -> None:
 
 
 def change(unit: Unit, schedule_id: str, project_id: str | None, values: dict[str, Any]) -> None:
-    """Change some of it; missed runs of former times are not caught up."""
+    """Change some of it; with other times, missed runs of the former are not caught up."""
     show(unit, schedule_id, project_id)
     unit.execute(update(_table).where(_table.c.id == schedule_id).values(updated_at=NOW, **values))
-    _set_next(unit, show(unit, schedule_id, None), _now(unit))
+    if not values.keys().isdisjoint(("cron", "timezone", "enabled")):
+        _set_next(unit, show(unit, schedule_id, None), _now(unit))
 
 
 def remove(unit: Unit, schedule_id: str, project_id: str | None) -> None:
@@ -127,13 +129,14 @@ def run_one(unit: Unit, means: Means) -> Run | None:
     if row is None:
         return None
     schedule, now = _schedule(row), _now(unit)
-    due = schedule.next_run_at or now
     try:
-        with unit.begin_nested():
-            made = backup_orders.make(unit, _wanted(schedule, due, now), _asker(schedule), means)
+        instances.lock(unit, schedule.instance_id)
     except errors.NotFound:
         unit.execute(delete(_table).where(_table.c.id == schedule.id))
         return Run(schedule.id)
+    try:
+        with part(unit):
+            made = backup_orders.make(unit, _wanted(schedule, now), _asker(schedule), means)
     except errors.Busy as error:
         _put_off(unit, schedule, now, error.text)
         return Run(schedule.id)
@@ -153,10 +156,14 @@ def run_one(unit: Unit, means: Means) -> Run | None:
     return Run(schedule.id, made.operation_id)
 
 
-def _wanted(schedule: Schedule, due: datetime, now: datetime) -> Wanted:
-    """Return the backup of this run, which also stands for those that were missed since."""
+def _wanted(schedule: Schedule, now: datetime) -> Wanted:
+    """Return the backup of this run, which also stands for those that were missed before it.
+
+    It is a full one if the time for such came since the last run.
+    """
     full_cron, zone = schedule.full_cron, schedule.timezone
-    full = not full_cron or crontab.comes_within(full_cron, zone, due, now)
+    due, last = schedule.next_run_at or now, schedule.last_run_at or schedule.created_at
+    full = not full_cron or crontab.comes_within(full_cron, zone, last, now)
     return Wanted(
         name=f"{schedule.name} {due:%Y-%m-%d %H:%M}"[:255],
         instance_id=schedule.instance_id,
@@ -210,7 +217,7 @@ def keep_rules(unit: Unit, sealer: Sealer) -> None:
         going = surplus(here, Rule(schedule.keep_count, schedule.keep_days))
         for backup_id in tops(going, here):
             try:
-                with unit.begin_nested():
+                with part(unit):
                     backup_orders.delete(unit, backup_id, _asker(schedule), sealer)
             except (errors.Busy, errors.NotFound):
                 continue  # it is read, or went meanwhile: there is another time
@@ -258,16 +265,22 @@ def verify_new(unit: Unit, sealer: Sealer) -> None:
         )
     )
     for backup_id in unit.scalars(wanted).all():
-        if backups.readers(unit, [backup_id]):
-            continue  # it is at it, or a restore proves as much
-        backup = backups.show(unit, backup_id, None)
-        source = instances.show(unit, backup.instance_id or "", None, deleted=True)
-        networks = [item["network"] for item in source.addresses if item.get("network")]
-        scratch = backup_orders.Scratch(
-            source.flavor_id, source.flavor_ram_mib, networks[0] if networks else ""
-        )
-        asker = Asker(None, backup.user_id)
-        backup_orders.verify(unit, backups.chain(unit, backup_id), scratch, asker, sealer)
+        with suppress(errors.Conflict, errors.NotFound), part(unit):
+            _verify(unit, backup_id, sealer)
+
+
+def _verify(unit: Unit, backup_id: str, sealer: Sealer) -> None:
+    """Ask for it once: it is noted that it was, whatever becomes of that."""
+    if backups.readers(unit, [backup_id]):
+        return  # somebody is at it, or a restore that proves as much
+    backup = backups.show(unit, backup_id, None)
+    source = instances.show(unit, backup.instance_id or "", None, deleted=True)
+    networks = [item["network"] for item in source.addresses if item.get("network")]
+    network = networks[0] if networks else ""
+    scratch = backup_orders.Scratch(source.flavor_id, source.flavor_ram_mib, network)
+    chain = backups.chain(unit, backup_id)
+    backup_orders.verify(unit, chain, scratch, Asker(None, backup.user_id), sealer)
+    backups.verified(unit, backup_id, {"restorable": None, "message": "It is being tried."})
 
 
 def _schedule(row: Any) -> Schedule:

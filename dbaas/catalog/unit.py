@@ -165,6 +165,23 @@ class Catalog:
         self._reader.dispose()
 
 
+@contextlib.contextmanager
+def part(unit: Unit) -> Iterator[None]:
+    """Undo what was done inside, and nothing else, when that raises one of our errors.
+
+    All else goes on to whoever runs the transaction: what the server rolls back, as after a
+    deadlock, has no part left to be undone.
+    """
+    savepoint = unit.begin_nested()
+    try:
+        yield
+    except errors.Error:
+        savepoint.rollback()
+        raise
+    else:
+        savepoint.commit()
+
+
 def _announce_statements(connection: Unit, before: Before) -> None:
     """Have `before` called, until the connection goes back, with names as `2-insert-instances`."""
     numbers = itertools.count(1)

@@ -4,6 +4,7 @@ A run whose hour is skipped when clocks go forward comes at the end of that hour
 comes twice when they go back is had once, unless it is to be had every hour.
 """
 
+import re
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -12,6 +13,8 @@ from croniter import CroniterError, croniter
 from dbaas.contract import errors
 
 FIELDS = 5
+_PLAIN = re.compile(r"(\d|[*/,\s-]|(?<![A-Za-z])[A-Za-z]{3}(?![A-Za-z]))+", re.ASCII)
+"""Numbers, and names of days and months: not what is drawn by lot, as `R` and `H`."""
 _EARLIER = timedelta(seconds=1)
 
 
@@ -23,7 +26,7 @@ def check(cron: str, zone: str, name: str = "cron") -> None:
             f" {zone[:64]!r}."
         )
     fields = len(cron.split())
-    if fields != FIELDS or not croniter.is_valid(cron):
+    if fields != FIELDS or not _PLAIN.fullmatch(cron) or not croniter.is_valid(cron):
         raise errors.Invalid(
             f"{name} must have the five fields minute, hour, day of month, month and day of week,"
             f" as '0 3 * * 0', not {cron[:64]!r}."

@@ -18,6 +18,8 @@ from tests.chaos.points import Point
 
 SAMPLE = 5
 """Every which point is tried unless all are asked for."""
+PATIENCE = 240.0
+"""Seconds for a verification, in which an instance is made, and a task manager dies."""
 TOGETHER = 3
 """Deaths that may happen at the same time."""
 
@@ -68,6 +70,10 @@ def verified(ground: Ground, backup: str) -> bool:
     return verification is not None
 
 
+def wait_until_verified(ground: Ground, backup: str) -> None:
+    ground.wait_for(lambda: verified(ground, backup), "a verification", PATIENCE)
+
+
 def back_up(ground: Ground, instances: Sequence[str], parents: Sequence[str] = ()) -> list[str]:
     builds_on = parents or [""] * len(instances)
     made = [
@@ -97,7 +103,7 @@ def test_a_backup_is_made_and_can_be_restored(
         for backup in increments:
             backup_requests.verify_backup(ground, backup)
         for backup in increments:
-            ground.wait_for(lambda id_=backup: verified(ground, id_), "a verification")  # type: ignore[misc]
+            wait_until_verified(ground, backup)
         delete(ground, full)
         assert ground.stuck() == 0
 
@@ -125,7 +131,7 @@ def test_a_backup_is_verified(ground: Ground, instances: list[str], chosen: list
         for backup in backups:
             backup_requests.verify_backup(ground, backup)
         for backup in backups:
-            ground.wait_for(lambda id_=backup: verified(ground, id_), "a verification")  # type: ignore[misc]
+            wait_until_verified(ground, backup)
         assert ground.armed() == set()
         delete(ground, backups)
 

@@ -22,7 +22,7 @@ from tests.chaos.ground import Ground
 from tests.outcomes import Part, Tell
 
 MIB = 1 << 20
-DATA = 320 * MIB
+DATA = 200 * MIB
 """So much that a backup takes a few seconds, and has several segments."""
 UNLOCKED_WITHIN = 5.0
 ENDS_WITHIN = 180.0

@@ -65,6 +65,8 @@ def test_a_time_is_within_its_own_second() -> None:
         ("0 3 * *", "UTC", "five fields"),
         ("61 3 * * *", "UTC", "five fields"),
         ("@daily", "UTC", "five fields"),
+        ("R * * * *", "UTC", "five fields"),
+        ("H 3 * * *", "UTC", "five fields"),
         ("* * * * * *", "UTC", "five fields"),
         ("0 3 31 2 *", "UTC", "no day"),
         ("0 3 * * *", "Mars/Olympus", "time zone"),
@@ -73,3 +75,7 @@ def test_a_time_is_within_its_own_second() -> None:
 def test_what_cannot_be_is_named(cron: str, zone: str, words: str) -> None:
     with pytest.raises(errors.Invalid, match=words):
         crontab.check(cron, zone)
+
+
+def test_days_and_months_have_names() -> None:
+    crontab.check("0 3 * jan-mar mon,Wed", "UTC")
