@@ -46,9 +46,13 @@ READS: Mapping[str, str] = {
     "show_user": f"users/{requests.USER}",
 }
 
-ELSEWHERE = {"release_volume", "take_volume"}
+ELSEWHERE = {
+    *("release_volume", "take_volume"),
+    *("take_backup", "restore_backup", "check_data", "archive"),
+}
 """What no guest of one host is asked, since its volume grows in use: see
-`tests/contract/test_volume_away.py`."""
+`tests/contract/test_volume_away.py`. And what is about backups and archives: see
+`test_backup_faults.py`."""
 
 
 def test_each_command_of_an_agent_is_killed_in_its_middle() -> None:

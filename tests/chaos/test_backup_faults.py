@@ -10,10 +10,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 
 import pytest
 
+from dbaas.catalog.instances import SCRATCH_PROJECT
 from dbaas.contract.operations import LedgerKind, object_name
 from dbaas.manage.stack import processes
 from tests.chaos import agents, backup_requests, requests
@@ -140,6 +142,43 @@ def test_a_backup_in_trouble_is_whole_or_says_why_not(
     backup_requests.delete_backup(ground, backup)
     ground.wait_for(lambda: not shown(ground, backup), "the backup to be gone")
     assert ground.stuck() == 0
+
+
+@pytest.mark.parametrize("verb", ["restore_backup", "check_data"])
+def test_a_trial_is_carried_on_though_its_agent_is_killed(
+    ground: Ground, instance: str, verb: str
+) -> None:
+    backup = backup_requests.create_backup(ground, instance)
+    ground.wait_for(lambda: status(ground, backup) == "COMPLETED", "a backup", ENDS_WITHIN)
+    backup_requests.verify_backup(ground, backup)
+    ground.wait_for(lambda: scratch(ground) is not None, "an instance for the trial")
+    agents.kill_in(ground, str(scratch(ground)), verb)
+    ground.wait_for(
+        lambda: bool(shown(ground, backup)["verification"]), "a verification", ENDS_WITHIN
+    )
+    assert shown(ground, backup)["verification"]["restorable"]
+    backup_requests.delete_backup(ground, backup)
+    ground.wait_for(lambda: not shown(ground, backup), "the backup to be gone")
+
+
+def test_archiving_is_switched_on_though_the_agent_is_killed(ground: Ground, instance: str) -> None:
+    body = {"archive": {"enabled": True}}
+    answer = ground.request("POST", f"instances/{instance}/action", body)
+    assert answer.status == HTTPStatus.ACCEPTED, answer
+    agents.kill_in(ground, instance, "archive")
+    ground.wait_until_idle([instance])
+    assert ground.last(instance).state == "succeeded"
+    recovery = ground.request("GET", f"instances/{instance}/recovery")
+    assert recovery.status == HTTPStatus.OK, recovery
+
+
+def scratch(ground: Ground) -> str | None:
+    """Return the instance that was made for a trial, once it has a server."""
+    rows = ground.sql(
+        f"SELECT id FROM instances WHERE project_id = '{SCRATCH_PROJECT}' AND server_id <> ''"
+        " AND status = 'BUILDING'"
+    )
+    return str(rows[0]["id"]) if rows else None
 
 
 def has_stored(ground: Ground, backup: str) -> bool:
