@@ -39,6 +39,7 @@ from dbaas.contract.messages import (
     DataCheck,
     Failure,
     Health,
+    MergeOrder,
     Prepared,
     Restored,
     ServiceStatus,
@@ -136,6 +137,8 @@ class ObligingGuests:
             self.orders.append(json.loads(body)["args"])
         if method == "take_backup":
             answer = self.vault.fill(codec.load(BackupOrder, json.loads(body)["args"]))
+        if method == "merge_archive":
+            answer = self.vault.merge(codec.load(MergeOrder, json.loads(body)["args"]))
         result: object = {"ok": codec.dump(answer)}
         if failure := self.fails.pop(method, None):
             result = {"error": codec.dump(Failure(type(failure).__name__, failure.text))}
@@ -172,6 +175,12 @@ class Rehearsal:
         self._catalog.run(lambda one: archive_orders.sweep(one, self._means.sealer))
         self.wake("")
 
+    def compact_archives(self) -> None:
+        """Do that duty now: an hour has passed."""
+        self._catalog.run(_pass_an_hour)
+        self._catalog.run(lambda one: archive_orders.compact(one, self._means.sealer))
+        self.wake("")
+
     def carry_archives_on(self, *versions: str) -> None:
         """Do that duty now; `versions`: those that have an archive unasked."""
         self._catalog.run(lambda one: archive_orders.attend(one, self._means.sealer, versions))
@@ -189,6 +198,11 @@ class Rehearsal:
             if not claims:
                 time.sleep(PAUSE)  # a step may wait for its cloud
                 self._catalog.run(_hurry)
+
+
+def _pass_an_hour(one: Unit) -> None:
+    table = tables.archives
+    one.execute(update(table).values(created_at=later(-4000.0), compacted_at=None))
 
 
 def _end_grants(one: Unit) -> None:

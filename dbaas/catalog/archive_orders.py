@@ -6,9 +6,11 @@ from dbaas.catalog import archives, datastores, operations
 from dbaas.catalog.archives import Due
 from dbaas.catalog.unit import Unit
 from dbaas.common.sealing import Sealer
-from dbaas.contract.requests import SetArchiving, SweepArchive
+from dbaas.contract.requests import CompactArchive, SetArchiving, SweepArchive
 
 BATCH = 100
+COMPACTED_EVERY = 3600.0
+"""Seconds after which a stream's small objects are merged again."""
 MARGIN = 3 * 3600.0
 """Seconds before the end of a guest's leave, by which it gets another."""
 
@@ -34,6 +36,12 @@ def _ids(unit: Unit, versions: Sequence[str]) -> list[str]:
         for version in store.versions
         if {store.name, f"{store.name}/{version.name}"} & set(versions)
     ]
+
+
+def compact(unit: Unit, sealer: Sealer) -> None:
+    """Ask for the compaction of each stream once an hour."""
+    for due in archives.compactable(unit, COMPACTED_EVERY, BATCH):
+        _ask(unit, sealer, due, "compact_archive", CompactArchive(due.stream_id))
 
 
 def sweep(unit: Unit, sealer: Sealer) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import delete, exists, insert, or_, select, text, update
+from sqlalchemy import delete, exists, func, insert, or_, select, text, update
 
 from dbaas.catalog import tables
 from dbaas.catalog.moments import NOW, later, seconds_since
@@ -24,6 +24,7 @@ from dbaas.contract.states import Status
 _streams = tables.archives
 _health = tables.guest_health
 _backups = tables.backups
+_readers = tables.backup_readers
 _operations = tables.operations
 _instances = tables.instances
 _versions = tables.datastore_versions
@@ -243,6 +244,56 @@ def unneeded(unit: Unit, limit: int) -> Sequence[Due]:
         .limit(limit)
     )
     return [Due(*row) for row in unit.execute(query)]
+
+
+def compactable(unit: Unit, age: float, limit: int) -> Sequence[Due]:
+    """Return streams that were not compacted for `age` seconds, and whose guests can do it."""
+    since = _streams.c.compacted_at
+    query = (
+        select(_streams.c.id, _streams.c.instance_id, _streams.c.project_id, _streams.c.user_id)
+        .select_from(
+            _streams.join(_health, _health.c.instance_id == _streams.c.instance_id).join(
+                _instances, _instances.c.id == _streams.c.instance_id
+            )
+        )
+        .where(
+            _streams.c.ended_at.is_(None),
+            _instances.c.status == Status.ACTIVE,
+            seconds_since(_health.c.heard_at) < LIVELY,
+            seconds_since(func.coalesce(since, _streams.c.created_at)) > age,
+            ~_at_work(),
+        )
+        .limit(limit)
+    )
+    return [Due(*row) for row in unit.execute(query)]
+
+
+def compacted(unit: Unit, stream_id: str, upto: int) -> None:
+    """Note up to which object a stream was compacted just now."""
+    unit.execute(
+        update(_streams)
+        .where(_streams.c.id == stream_id)
+        .values(compacted_to=upto, compacted_at=NOW)
+    )
+
+
+def is_read(unit: Unit, instance_id: str) -> bool:
+    """Return whether somebody restores what was the instance's: its archive may be a part."""
+    query = (
+        select(_readers.c.operation_id)
+        .select_from(
+            _readers.join(_backups, _backups.c.id == _readers.c.backup_id).join(
+                _operations, _operations.c.id == _readers.c.operation_id
+            )
+        )
+        .where(
+            _backups.c.instance_id == instance_id,
+            _operations.c.kind == "restore_instance",
+            _operations.c.state.not_in(ENDED),
+        )
+        .limit(1)
+    )
+    return unit.scalar(query) is not None
 
 
 def in_hand(unit: Unit, stream_id: str, operation_id: str) -> None:

@@ -376,6 +376,9 @@ archives = Table(
     Column("report", JSON),
     # What was at it last.
     Column("operation_id", ID),
+    # Up to which object it was compacted, and when.
+    Column("compacted_to", BigInteger, nullable=False, server_default="0"),
+    Column("compacted_at", TIME),
     Column("created_at", TIME, nullable=False, server_default=NOW),
     Column("ended_at", TIME),
     Index("archives_instance", "instance_id", "created_at"),

@@ -1,18 +1,18 @@
 """Archives: what an engine logs, kept outside of it, so that any second can be gone back to.
 
 An archive is a row of streams. A stream has no gap: where something is missing, it has ended, and
-the next one begins. Its objects are numbered from 1. What belongs to a thousand numbers in a row
-may be merged into one object later, and a restore takes whichever are there.
+the next one begins. Its objects are numbered from 1. Small ones in a row are merged into one after
+a while, and a restore takes whichever are there.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from dbaas.contract import errors
 
 _SINGLE = re.compile(r"\d{10}")
-_MERGED = re.compile(r"merged/(\d{10})-(\d{10})")
+_MERGED = re.compile(r"(\d{10})-(\d{10})")
 
 
 def prefix(instance_id: str, stream: str) -> str:
@@ -53,7 +53,7 @@ def single_name(number: int) -> str:
 
 
 def merged_name(first: int, last: int) -> str:
-    return f"merged/{first:010d}-{last:010d}"
+    return f"{first:010d}-{last:010d}"
 
 
 def covering(names: Iterable[str], first: int, last: int) -> tuple[Run, ...]:
@@ -79,6 +79,32 @@ def covering(names: Iterable[str], first: int, last: int) -> tuple[Run, ...]:
             runs.append(around[0])
         number = runs[-1].last + 1
     return tuple(runs)
+
+
+MERGED_SIZE = 16 << 20
+"""Bytes that an object has at most which was merged."""
+MERGED_MOST = 500
+"""Objects that one is merged of at most."""
+
+
+def mergeable(sizes: Mapping[str, int], last: int) -> tuple[Run, ...]:
+    """Return rows of objects, each of which is worth being merged into one.
+
+    `sizes`: of a stream's objects, by name; `last`: up to which number. What is large stays.
+    """
+    found: list[Run] = []
+    first, count, size = 0, 0, 0
+    numbers = sorted(int(name) for name in sizes if _SINGLE.fullmatch(name) and int(name) <= last)
+    for number in [*numbers, last + 2]:
+        own = sizes.get(single_name(number), MERGED_SIZE)
+        follows = count and number == first + count
+        if follows and size + own <= MERGED_SIZE and count < MERGED_MOST:
+            count, size = count + 1, size + own
+            continue
+        if count > 1:
+            found.append(Run(first, first + count - 1))
+        first, count, size = number, 1, own
+    return tuple(found)
 
 
 def _sorted(names: Iterable[str]) -> tuple[dict[int, int], set[int]]:

@@ -139,6 +139,13 @@ class GuestAgent(Protocol):
         How far that is, is in the heartbeats. Raise `Conflict` before there is a database server.
         """
 
+    @command(deadline=1800.0)
+    def merge_archive(self, order: messages.MergeOrder) -> messages.Segment:
+        """Fetch objects of an archive, and store what is in them as one; they stay.
+
+        Raise `Failed` naming one that is damaged, missing or another's.
+        """
+
     @command(deadline=6 * 3600.0)
     def restore_backup(self, order: messages.RestoreOrder) -> messages.Restored:
         """Lay out a data directory for `prepare` to go on with; data that is there is replaced.

@@ -310,6 +310,19 @@ class ArchiveOrder:
 
 
 @dataclass(frozen=True)
+class MergeOrder:
+    """Make one object of an archive's stream of these, which follow each other."""
+
+    instance: str
+    stream: str
+    key: Secret
+    first: int
+    last: int
+    read: Grant
+    write: Grant
+
+
+@dataclass(frozen=True)
 class ArchiveReplay:
     """Play what was logged from a place on, of what was committed until a moment, and no more."""
 

@@ -81,6 +81,13 @@ class SetArchiving:
 
 
 @dataclass(frozen=True)
+class CompactArchive:
+    """Small objects of an archive's stream are merged, so that there are not too many."""
+
+    stream: str
+
+
+@dataclass(frozen=True)
 class SweepArchive:
     """What there is of an archive's stream goes, and its row."""
 

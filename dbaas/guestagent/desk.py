@@ -23,7 +23,7 @@ LOG = logging.getLogger(__name__)
 
 INLINE = frozenset(("introduce",))
 QUICK = frozenset(("ping", "cancel", "renew_grant"))
-LONG = frozenset(("take_backup", "restore_backup", "check_data"))
+LONG = frozenset(("take_backup", "restore_backup", "check_data", "merge_archive"))
 STOP_PATIENCE = 25.0
 """Seconds that a `cancel` waits for the end of a command that runs."""
 

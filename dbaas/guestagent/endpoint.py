@@ -143,6 +143,11 @@ class Endpoint(GuestAgent):
         strategy.keep(bool(order.stream))
         self._archiver.tell(order)
 
+    def merge_archive(self, order: messages.MergeOrder) -> messages.Segment:
+        from dbaas.guestagent import merging
+
+        return merging.merge(order, self._task.check)
+
     def restore_backup(self, order: messages.RestoreOrder) -> messages.Restored:
         from dbaas.guestagent import restores
 

@@ -48,7 +48,7 @@ READS: Mapping[str, str] = {
 
 ELSEWHERE = {
     *("release_volume", "take_volume"),
-    *("take_backup", "restore_backup", "check_data", "archive"),
+    *("take_backup", "restore_backup", "check_data", "archive", "merge_archive"),
 }
 """What no guest of one host is asked, since its volume grows in use: see
 `tests/contract/test_volume_away.py`. And what is about backups and archives: see

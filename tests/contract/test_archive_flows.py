@@ -9,6 +9,7 @@ import pytest
 
 from dbaas.catalog import archives, guests
 from dbaas.catalog.records import Heartbeat
+from dbaas.contract import errors
 from dbaas.contract.messages import ArchiveReport, Health, ServiceStatus
 from tests import rehearsal
 from tests.catalog_server import CatalogServer
@@ -164,3 +165,37 @@ def test_an_archive_stays_as_long_as_a_backup_needs_it(stage: Stage, instance: s
     rehearsed.sweep()
     assert streams(rehearsed, instance) == ()
     assert not [path for path in rehearsed.guests.vault.objects if "log-" in path]
+
+
+def test_an_archive_is_compacted_and_restored_all_the_same(stage: Stage, instance: str) -> None:
+    api, rehearsed = stage
+    archived(api, rehearsed, instance)
+    rehearsed.compact_archives()
+    names = [path.rpartition("/")[2] for path in rehearsed.guests.vault.objects if "log-" in path]
+    assert names == ["0000000001-0000000500", "0000000501-0000000900"]
+    assert restore(api, instanceRef=instance, time="2001-09-09T02:00:00Z").status == HTTPStatus.OK
+    replay = rehearsed.guests.orders[-1]["replay"]
+    assert replay["runs"] == ["=1-500", "=501-900"]
+    rehearsed.compact_archives()
+    assert rehearsed.guests.asked.count("merge_archive") == 2
+
+
+@pytest.mark.parametrize("harm", ["cut", "refused"])
+def test_nothing_goes_of_an_archive_that_could_not_be_merged(
+    stage: Stage, instance: str, harm: str
+) -> None:
+    api, rehearsed = stage
+    archived(api, rehearsed, instance)
+    vault = rehearsed.guests.vault
+
+    def spoil(verb: str) -> None:
+        for path in [path for path in vault.objects if verb == "listing" and "-00000" in path]:
+            vault.objects[path] = vault.objects[path][:-1]
+
+    if harm == "cut":
+        vault.fails = spoil
+    else:
+        rehearsed.guests.fails["merge_archive"] = errors.Failed("object 0000000003 is damaged")
+    rehearsed.compact_archives()
+    singles = [path for path in vault.objects if path.rpartition("/")[2].isdecimal()]
+    assert len([path for path in singles if "log-" in path]) == 900

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 from dbaas.common.probes import Probe
 from dbaas.contract import errors
+from dbaas.contract.archives import merged_name, single_name
 from dbaas.contract.backups import segment_name, whereabouts
-from dbaas.contract.messages import BackupOrder, Grant, Segment, StoredBackup
+from dbaas.contract.messages import BackupOrder, Grant, MergeOrder, Segment, StoredBackup
 from dbaas.contract.secret import Secret
 from dbaas.strategies.grants.base import Method, Place, Stored
 
@@ -79,6 +80,11 @@ class FakeVault:
         for path in [path for path in self.objects if path.startswith(_path(place))]:
             del self.objects[path]
 
+    def remove(self, place: Place, names: Sequence[str]) -> None:
+        self.fails("remove")
+        for name in names:
+            self.objects.pop(_path(place) + name, None)
+
     def backups(self, account: str, container: str) -> Iterator[str]:
         start = f"{account}/{container}/"
         yield from sorted(
@@ -111,6 +117,20 @@ class FakeVault:
             seconds=0.1,
             position={"lsn": str(len(self.objects)), "binlog": "binlog.000001:4711"},
         )
+
+    def merge(self, order: MergeOrder) -> Segment:
+        """Do what a guest does when it is ordered to merge objects of an archive."""
+        assert order.read.url is not None
+        assert order.write.url is not None
+        read, write = (
+            grant.reveal().removeprefix(_SCHEME) for grant in (order.read.url, order.write.url)
+        )
+        numbers = range(order.first, order.last + 1)
+        content = b"".join(self.objects[read.format(name=single_name(n))] for n in numbers)
+        name = merged_name(order.first, order.last)
+        self.objects[write.format(name=name)] = content
+        sha256, md5 = hashlib.sha256(content), hashlib.md5(content)
+        return Segment(name, len(content), sha256.hexdigest(), md5.hexdigest())
 
 
 def _path(place: Place) -> str:

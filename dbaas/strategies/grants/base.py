@@ -85,6 +85,9 @@ class Vault(Protocol):
     def delete(self, place: Place) -> None:
         """Delete all that is below the prefix, and nothing else; nothing there is fine."""
 
+    def remove(self, place: Place, names: Sequence[str]) -> None:
+        """Delete these objects below the prefix; one that is not there is fine."""
+
     def backups(self, account: str, container: str) -> Iterator[str]:
         """Yield the id of every backup that something is there of."""
 

@@ -117,6 +117,11 @@ class LocalVault:
         with self._there():
             self._shelves.clear(place)
 
+    def remove(self, place: Place, names: Sequence[str]) -> None:
+        with self._there():
+            for name in names:
+                self._path(place, name).unlink(missing_ok=True)
+
     def backups(self, account: str, container: str) -> Iterator[str]:
         with self._there():
             directory = self._shelves.container(account, container)

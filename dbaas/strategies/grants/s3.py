@@ -204,6 +204,11 @@ class S3Vault:
             for start in range(0, len(found), _AT_ONCE):
                 self._delete(found[start : start + _AT_ONCE])
 
+    def remove(self, place: Place, names: Sequence[str]) -> None:
+        begin = _begin(place)
+        for start in range(0, len(names), _AT_ONCE):
+            self._delete([{"Key": begin + name} for name in names[start : start + _AT_ONCE]])
+
     def _delete(self, objects: Sequence[Mapping[str, str]]) -> None:
         told = self._ask(
             lambda client: client.delete_objects(

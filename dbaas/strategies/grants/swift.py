@@ -252,12 +252,15 @@ class SwiftVault:
         return int(headers["content-length"])
 
     def delete(self, place: Place) -> None:
+        self.remove(place, list(self.listing(place)))
+
+    def remove(self, place: Place, names: Sequence[str]) -> None:
         """Delete many by one request where Swift has the middleware, then what is left by one."""
         account, container = _real(place)
-        names = list(self.listing(place))
         for begin in range(0, len(names), _PAGE):
             self._delete_at_once(account, container, place, names[begin : begin + _PAGE])
-        for name in self.listing(place) if names else ():
+        left = self.listing(place).keys() & set(names) if names else ()
+        for name in sorted(left):
             self._delete_one(account, container, place.prefix + name)
 
     def _delete_at_once(

@@ -5,6 +5,7 @@ from typing import Any
 
 from dbaas.taskmanager.flow import Flow
 from dbaas.taskmanager.flows.ask_guest import ASK_GUEST
+from dbaas.taskmanager.flows.compact_archive import COMPACT_ARCHIVE
 from dbaas.taskmanager.flows.create_backup import CREATE_BACKUP
 from dbaas.taskmanager.flows.create_instance import CREATE_INSTANCE, RESTORE_INSTANCE
 from dbaas.taskmanager.flows.delete_backups import DELETE_BACKUPS
@@ -26,6 +27,7 @@ FLOWS: Mapping[str, Flow[Any]] = {
     for flow in (
         ASK_GUEST,
         BACK_UP_AND_DELETE_INSTANCE,
+        COMPACT_ARCHIVE,
         CREATE_BACKUP,
         CREATE_INSTANCE,
         DELETE_BACKUPS,
