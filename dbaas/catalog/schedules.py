@@ -14,7 +14,7 @@ from sqlalchemy import delete, insert, select, update
 
 from dbaas.catalog import backup_orders, backups, instances, tables
 from dbaas.catalog.backup_orders import Asker, Means, Wanted
-from dbaas.catalog.moments import NOW, seconds_since
+from dbaas.catalog.moments import NOW, later, seconds_since
 from dbaas.catalog.retention import Kept, Rule, surplus, tops
 from dbaas.catalog.unit import Unit, part
 from dbaas.common import crontab
@@ -25,6 +25,8 @@ from dbaas.contract.backups import RUNNING, USABLE, BackupStatus
 _table = tables.backup_schedules
 _backups = tables.backups
 
+REST = 3600.0
+"""Seconds after which it is tried again to delete a backup that could not be deleted."""
 AGAIN = timedelta(seconds=60)
 """After which a busy instance is tried again."""
 
@@ -236,6 +238,9 @@ def _kept(unit: Unit, schedule: Schedule) -> Sequence[Kept]:
             _backups.c.instance_id == schedule.instance_id,
             _backups.c.alive,
             ~_backups.c.deleting,
+            # What could not be deleted just now is left alone for a while.
+            (_backups.c.status != BackupStatus.DELETE_FAILED)
+            | (_backups.c.updated_at < later(-REST)),
         )
     )
     return [

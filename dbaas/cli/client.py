@@ -59,6 +59,9 @@ class Client:
     def put(self, path: str, body: Json) -> Json:
         return self._call("PUT", path, body, {})
 
+    def patch(self, path: str, body: Json) -> Json:
+        return self._call("PATCH", path, body, {})
+
     def delete(self, path: str, **query: str) -> Json:
         return self._call("DELETE", path, None, query)
 
@@ -112,6 +115,25 @@ class Client:
         while True:
             answer = self.get("/backups", **query, marker=str(len(found)))
             found += answer["backups"]
+            if not answer.get("links"):
+                return found
+
+    def schedule(self, name_or_id: str) -> Json:
+        """Return the schedule of this id, or the only one of this name."""
+        matching = [one for one in self.schedules() if name_or_id in (one["id"], one["name"])]
+        if not matching:
+            raise errors.NotFound(f"there is no schedule {name_or_id}")
+        if len(matching) > 1:
+            raise errors.Conflict(f"{len(matching)} schedules are called {name_or_id}: give an id")
+        return matching[0]
+
+    def schedules(self, **query: str) -> list[Json]:
+        """Return all schedules, however many pages they take."""
+        found: list[Json] = []
+        while True:
+            after = {"marker": found[-1]["id"]} if found else {}
+            answer = self.get("/backup_schedules", **query, **after)
+            found += answer["backup_schedules"]
             if not answer.get("links"):
                 return found
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from dbaas.cli import accounts, backups, session, show, waiting
+from dbaas.cli import accounts, backups, schedules, session, show, waiting
 from dbaas.cli.client import Json
 from dbaas.cli.session import Name
 from dbaas.cli.waiting import Wait
@@ -16,6 +16,7 @@ operations = typer.Typer(no_args_is_help=True, help="What is being done, and how
 app.add_typer(instances, name="instance")
 app.add_typer(operations, name="operation")
 app.add_typer(backups.backups, name="backup")
+app.add_typer(schedules.schedules, name="schedule")
 app.add_typer(accounts.databases, name="database")
 app.add_typer(accounts.users, name="user")
 app.add_typer(accounts.root, name="root")
