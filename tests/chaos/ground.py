@@ -256,12 +256,14 @@ class Ground:
         return [*found, *([f"it was booted {starts} times"] if starts != 1 else [])]
 
     def usage(self) -> dict[str, int]:
-        """Return what the tenant's project has, by its quota."""
-        rows = self.sql("SELECT resource, in_use FROM quota_usages")
+        """Return what all projects have, by their quotas: the tenant's, and that of trials."""
+        rows = self.sql(
+            "SELECT resource, SUM(in_use) AS in_use FROM quota_usages GROUP BY resource"
+        )
         return {row["resource"]: int(row["in_use"]) for row in rows}
 
     def living(self) -> dict[str, int]:
-        """Return what the tenant's project has, by its instances."""
+        """Return what all projects have, by their instances."""
         row = self.sql(
             "SELECT COUNT(*) AS instances, COALESCE(SUM(volume_gib), 0) AS volumes,"
             " COALESCE(SUM(flavor_ram_mib), 0) AS ram FROM instances WHERE status <> 'DELETED'"

@@ -10,7 +10,6 @@ from typing import Any
 import amqp
 
 from dbaas.contract import codec
-from dbaas.contract.messages import Progress
 from dbaas.rpc import envelope
 from tests.chaos.hostile import BEAT, HEALTH, Enemy, headed, with_other_header
 
@@ -227,9 +226,9 @@ FORGED: Mapping[str, Words] = {
     "an uptime too large for a float": Words(_raw('{"service":"healthy","uptime":1e999}'), _RANGE),
     "a version that moves the cursor": Words(_beat(engine_version="\x1b[2J"), "not a version"),
     "a version of 4000 characters": Words(_beat(engine_version="1" * 3900), "not a version"),
-    "progress below nothing": Words(_beat(progress={"c": Progress(-1)}), "not a progress"),
+    "progress below nothing": Words(_beat(progress={"c": {"done": -1}}), "not a progress"),
     "progress of a hundred commands": Words(
-        _beat(progress={str(n): Progress(1, 2) for n in range(100)}), "not a progress"
+        _beat(progress={str(n): {"done": 1} for n in range(100)}), "not a progress"
     ),
     "a log line of an unknown level": Words(
         _raw('{"level": "critical", "text": "x"}', "log"), "no such level", "log"

@@ -271,7 +271,9 @@ def test_a_guest_has_four_connections_and_eight_channels(site: Site, enemy: Enem
 
 
 @unchanged
-def test_a_guest_reaches_no_listener_but_the_brokers(site: Site, tell: Tell, enemy: Enemy) -> None:
+def test_a_guest_reaches_no_listener_but_the_brokers_and_the_depots(
+    site: Site, tell: Tell, enemy: Enemy
+) -> None:
     where = enemy.me.address
     ours = hostile.listening()
     with place.inside(f"/proc/{site.victim.processes(AGENT)[0]}/ns/net"):
@@ -281,11 +283,11 @@ def test_a_guest_reaches_no_listener_but_the_brokers(site: Site, tell: Tell, ene
     doors = [(where.host, port) for port in ours]
     doors += [(address, port) for address in _addresses(site.victim) for port in theirs]
     with enemy.inside():
-        assert _open(doors) == {(where.host, where.port)}
+        assert _open(doors) == {(where.host, where.port), (where.host, site.stack.plan.ports.depot)}
     tell(
         Part.HOSTILE,
         "a guest looks for other listeners: of the host, of the control plane, of its neighbour",
-        "none can be reached but the broker's for guests, by TLS",
+        "none can be reached but the broker's for guests, by TLS, and the depot's",
     )
 
 

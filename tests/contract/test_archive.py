@@ -45,7 +45,7 @@ def grant(at: str, method: str) -> Grant:
 
 def begin(guest: Guest, order: Prepare) -> str:
     at = str(guest.call("store"))
-    guest.call("be_agent")
+    guest.call("be_hosted_agent")
     guest.order("prepare", order)
     guest.order("archive", ArchiveOrder("binlog", INSTANCE, STREAM, KEY, grant(at, "PUT")))
     return at
@@ -77,7 +77,7 @@ def base(guest: Guest) -> str:
     guest.call("stop")
     guest.call("copy_data", "/var/lib/dbaas/volume/base")
     guest.call("start")
-    guest.call("be_agent")
+    guest.call("be_hosted_agent")
     return f"{file}:{offset}"
 
 
@@ -130,7 +130,7 @@ def test_all_kinds_of_changes_are_played_over_files_deaths_and_restarts(
     guest.call("administer", "INSERT INTO shop.t VALUES (4, 'four')")
     guest.call("administer", "XA BEGIN 'a'", "INSERT INTO shop.t VALUES (5, 'five')", "XA END 'a'",
                "XA PREPARE 'a'", "XA COMMIT 'a'")  # fmt: skip
-    guest.call("be_agent")
+    guest.call("be_hosted_agent")
     row = "INSERT INTO shop.t SELECT 6, REPEAT(MD5(RAND()), 400000)"
     guest.call("administer", "BEGIN", row, row, "COMMIT")  # 25 MB: more than a piece
     guest.call("administer", "CREATE USER bob IDENTIFIED BY 'y'", "GRANT ALL ON shop.* TO bob")

@@ -39,7 +39,7 @@ def instance(stack: Stack) -> Iterator[dict[str, Any]]:
         ("GET", "instances", {"Authorization": "Bearer of-nothing"}, 401, "unauthorized"),
         ("POST", "instances", {"Content-Type": "text/plain"}, 415, "badMediaType"),
         ("GET", "instances?limit=many", {}, 400, "badRequest"),
-        ("GET", "backups", {}, 501, "notImplemented"),
+        ("GET", "clusters", {}, 501, "notImplemented"),
     ],
 )
 def test_a_refusal_has_its_envelope_and_a_request_id(
