@@ -86,7 +86,9 @@ _ONCE = Parameter(
 
 _BACKUP = "/backups/{backup_id}"
 _SCHEDULE = "/backup_schedules/{schedule_id}"
-_OF_INSTANCE = Parameter("instance_id", {"type": "string"}, "Of this instance only.")
+_OF_INSTANCE = Parameter(
+    "instance_id", {"type": "string", "format": "uuid"}, "Of this instance only."
+)
 _OF_PROJECT = Parameter(
     "project_id",
     {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"},
@@ -275,7 +277,7 @@ SERVED: Routes = {
             _LIMIT,
             _OFFSET,
             Parameter("datastore", {"type": "string"}, "Of this datastore only: id or name."),
-            Parameter("instance_id", {"type": "string", "format": "uuid"}, "Of this one only."),
+            _OF_INSTANCE,
             _OF_PROJECT,
             Parameter("all_projects", {"type": "boolean"}, "Of all projects: administrators."),
         ),
@@ -432,7 +434,7 @@ SERVED: Routes = {
         parameters=(
             _LIMIT,
             _MARKER,
-            Parameter("instance_id", {"type": "string", "format": "uuid"}, "Of this one only."),
+            _OF_INSTANCE,
             Parameter("state", {"enum": [*State]}, "In this state only."),
         ),
     ),

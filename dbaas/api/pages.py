@@ -7,6 +7,7 @@ from urllib.parse import quote, urlencode
 import falcon
 
 from dbaas.api import views
+from dbaas.api.auth import PROJECT
 from dbaas.contract import errors
 
 ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -76,6 +77,25 @@ def next_link(req: falcon.Request, limit: int, marker: str) -> list[dict[str, st
     encoded = urlencode({"limit": limit, "marker": marker, **query}, doseq=True)
     href = f"https://{views.host(req)}{quote(req.path)}?{encoded}"
     return [{"rel": "next", "href": href}]
+
+
+def instance_id(req: falcon.Request) -> str | None:
+    """Return the id of the instance that the list is limited to; raise `Invalid` for no id."""
+    return _known(req, "instance_id", ID, "the id of an instance")
+
+
+def project_id(req: falcon.Request) -> str | None:
+    """Return the id of the project that the list is limited to; raise `Invalid` for no id."""
+    return _known(req, "project_id", PROJECT, "the id of a project")
+
+
+def _known(req: falcon.Request, name: str, shape: re.Pattern[str], what: str) -> str | None:
+    if name not in req.params:
+        return None
+    text = _one(req, name)
+    if not shape.fullmatch(text):
+        raise errors.Invalid(f"{name} must be {what}, not {text[:64]!r}.")
+    return text
 
 
 def flag(req: falcon.Request, name: str) -> bool | None:

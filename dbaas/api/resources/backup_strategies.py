@@ -4,15 +4,15 @@ from http import HTTPStatus
 
 import falcon
 
-from dbaas.api import bodies
-from dbaas.api.middleware import identity
-from dbaas.api.resources.base import accepted, allowed, answer
+from dbaas.api import bodies, pages
+from dbaas.api.resources.base import accepted, allowed, answer, project_asked
 from dbaas.api.schemas import backup_strategies as schemas
 from dbaas.api.services import Services
 from dbaas.catalog import backup_strategies, instances
 from dbaas.catalog.backup_strategies import BackupStrategy
 from dbaas.catalog.unit import Unit
-from dbaas.contract import errors
+
+_OURS = "backup strategies"
 
 
 class BackupStrategies:
@@ -22,9 +22,9 @@ class BackupStrategies:
         self._services = services
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, **_: str) -> None:
-        allowed(req, self._services, "backup_strategy:index")
-        project_id = _project(req)
-        instance_id = req.get_param("instance_id")
+        who = allowed(req, self._services, "backup_strategy:index")
+        project_id = project_asked(req, who, _OURS)
+        instance_id = pages.instance_id(req)
         found = self._services.catalog.read(
             lambda unit: backup_strategies.listed(unit, project_id, instance_id)
         )
@@ -51,22 +51,13 @@ class BackupStrategies:
         answer(resp, {"backup_strategy": _view(strategy)}, HTTPStatus.ACCEPTED)
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response, **_: str) -> None:
-        allowed(req, self._services, "backup_strategy:delete")
-        project_id = _project(req)
-        instance_id = req.get_param("instance_id") or ""
+        who = allowed(req, self._services, "backup_strategy:delete")
+        project_id = project_asked(req, who, _OURS)
+        instance_id = pages.instance_id(req) or ""
         self._services.catalog.run(
             lambda unit: backup_strategies.remove(unit, project_id, instance_id)
         )
         accepted(resp)
-
-
-def _project(req: falcon.Request) -> str:
-    """Return whose strategies are asked for; raise `Forbidden` for others' projects."""
-    who = identity(req)
-    project_id = req.get_param("project_id") or who.project_id
-    if project_id != who.project_id and not who.is_admin:
-        raise errors.Forbidden("Only administrators see the backup strategies of other projects.")
-    return project_id
 
 
 def _view(one: BackupStrategy) -> dict[str, str]:

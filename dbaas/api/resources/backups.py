@@ -6,7 +6,7 @@ from typing import Any
 import falcon
 
 from dbaas.api import bodies, pages, views
-from dbaas.api.resources.base import accepted, allowed, answer, existing_id, whose
+from dbaas.api.resources.base import accepted, allowed, answer, existing_id, project_asked, whose
 from dbaas.api.schemas import backups as schemas
 from dbaas.api.services import Services
 from dbaas.api.usecases import backups as usecases
@@ -26,7 +26,7 @@ class Backups:
         who = allowed(req, self._services, "backup:index")
         project_id = self._project(req, who)
         name = req.get_param("datastore")
-        instance_id = _id(req, "instance_id")
+        instance_id = pages.instance_id(req)
 
         def datastore_id(unit: Unit) -> str | None:
             return find.datastore(datastores.everything(unit), name).id if name else None
@@ -84,10 +84,7 @@ class Backups:
         if pages.flag(req, "all_projects"):
             self._services.policy.check(who, "backup:index:all_projects")
             return None
-        project_id = req.get_param("project_id") or who.project_id
-        if project_id != who.project_id and not who.is_admin:
-            raise errors.Forbidden("Only administrators see the backups of other projects.")
-        return project_id
+        return project_asked(req, who, "backups")
 
 
 class BackupsOfInstance:
@@ -150,13 +147,6 @@ class BackupVerification:
 
 def asker(who: Context) -> Asker:
     return Asker(whose(who), who.user_id, who.request_id, who.client_ip)
-
-
-def _id(req: falcon.Request, name: str) -> str | None:
-    text = req.get_param(name)
-    if text is not None and not pages.ID.fullmatch(text):
-        raise errors.Invalid(f"{name} must be the id of an instance, not {text[:64]!r}.")
-    return text
 
 
 def _answer_page(

@@ -7,8 +7,8 @@ from typing import Any
 
 import falcon
 
+from dbaas.api import pages
 from dbaas.api.middleware import identity
-from dbaas.api.pages import ID
 from dbaas.api.services import Services
 from dbaas.common.context import Context
 from dbaas.contract import errors
@@ -34,9 +34,20 @@ def whose(who: Context) -> str | None:
     return None if who.is_admin else who.project_id
 
 
+def project_asked(req: falcon.Request, who: Context, what: str) -> str:
+    """Return the project whose `what` are asked for: that of `who`, if the request names none.
+
+    Raises `Invalid`; `Forbidden` for another project, unless an administrator asks.
+    """
+    project_id = pages.project_id(req) or who.project_id
+    if project_id != who.project_id and not who.is_admin:
+        raise errors.Forbidden(f"Only administrators see the {what} of other projects.")
+    return project_id
+
+
 def existing_id(text: str) -> str:
     """Return the id of a path; raise `NotFound` for what no id looks like."""
-    if not ID.fullmatch(text):
+    if not pages.ID.fullmatch(text):
         raise errors.NotFound(f"Resource {text[:255]} cannot be found.")
     return text
 

@@ -5,7 +5,6 @@ from typing import Any
 import falcon
 
 from dbaas.api import bodies, pages, views
-from dbaas.api.auth import PROJECT
 from dbaas.api.resources import later
 from dbaas.api.resources.base import accepted, administrator, answer, existing_id, nothing
 from dbaas.api.schemas import managed as schemas
@@ -31,11 +30,7 @@ class ManagedInstances:
     def on_get(self, req: falcon.Request, resp: falcon.Response, **_: str) -> None:
         administrator(req)
         limit, offset = pages.asked_by_offset(req, _USUAL)
-        deleted, project_id = pages.flag(req, "deleted"), req.get_param("project_id")
-        if project_id is not None and not PROJECT.fullmatch(project_id):
-            raise errors.Invalid(
-                f"project_id must be the id of a project, not {project_id[:64]!r}."
-            )
+        deleted, project_id = pages.flag(req, "deleted"), pages.project_id(req)
         found = self._services.catalog.read(
             lambda unit: instances.every(
                 unit, offset, limit + 1, project_id=project_id, deleted=deleted

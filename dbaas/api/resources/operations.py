@@ -21,14 +21,10 @@ class Operations:
     def on_get(self, req: falcon.Request, resp: falcon.Response, **_: str) -> None:
         who = allowed(req, self._services, "operation:index")
         page = pages.asked(req, self._services.options.instances_page_size)
-        instance_id = req.get_param("instance_id")
+        instance_id = pages.instance_id(req)
         state = req.get_param("state")
         if state is not None and state not in tuple(State):
             raise errors.Invalid(f"state must be one of {', '.join(State)}, not {state[:64]!r}.")
-        if instance_id is not None and not pages.ID.fullmatch(instance_id):
-            raise errors.Invalid(
-                f"instance_id must be the id of an instance, not {instance_id[:64]!r}."
-            )
         found = self._services.catalog.read(
             lambda unit: operation_views.page(
                 unit,

@@ -25,7 +25,7 @@ class Schedules:
     def on_get(self, req: falcon.Request, resp: falcon.Response, **_: str) -> None:
         who = allowed(req, self._services, "backup_schedule:index")
         page = pages.asked(req, self._services.options.backups_page_size)
-        instance_id = req.get_param("instance_id")
+        instance_id = pages.instance_id(req)
         found = self._services.catalog.read(
             lambda unit: schedules.page(
                 unit, who.project_id, page.marker, page.limit + 1, instance_id

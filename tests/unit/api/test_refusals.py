@@ -1,10 +1,13 @@
 """Requests that cannot be: refused with what is wrong and what would be right, never 500."""
 
 import json
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from dbaas.api import described
 from tests.unit.api.conftest import (
     FOREIGN_NETWORK,
     FOREIGN_SUBNET,
@@ -243,20 +246,16 @@ def _every_key() -> tuple[str, ...]:
     "text", ["%00", "%27%20OR%201=1", "..", "%2e%2e", "%F0%9F%98%80", "a" * 2000, "%FF", "a%2Fb"]
 )
 def test_nothing_in_any_place_of_a_path_makes_the_server_fail(api: Api, text: str) -> None:
-    for path in (
-        f"/instances/{text}",
-        f"/datastores/{text}",
-        f"/datastores/{text}/versions",
-        f"/datastores/mariadb/versions/{text}",
-        f"/datastores/versions/{text}",
-        f"/flavors/{text}",
-        f"/operations/{text}",
-        f"/mgmt/quotas/{text}",
-        f"/instances?limit={text}",
-        f"/instances?marker={text}",
-        f"/operations?state={text}",
-        f"/operations?instance_id={text}",
-        f"/{text}",
-    ):
+    for path in (*_every_place(text), f"/{text}"):
         answer = api.ask("GET", path, X_Roles="admin")
-        assert answer.status_code in (400, 404), (path, answer.text)
+        assert answer.status_code in (200, 400, 404, 501), (path, answer.text)
+
+
+def _every_place(text: str) -> Iterator[str]:
+    """Yield paths with `text` in one place of each; what is right in a filter is not told here."""
+    for (method, path), route in described.SERVED.items():
+        if method == "GET":
+            if "{" in path:
+                yield re.sub("{.*?}", text, path)
+            for one in route.parameters:
+                yield f"{re.sub('{.*?}', UUID, path)}?{one.name}={text}"
