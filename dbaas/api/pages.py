@@ -100,7 +100,9 @@ def _known(req: falcon.Request, name: str, shape: re.Pattern[str], what: str) ->
 
 def flag(req: falcon.Request, name: str) -> bool | None:
     """Return a parameter that is true or false, None if it is not there; raise `Invalid`."""
+    if name not in req.params:
+        return None
     text = _one(req, name).lower()
-    if text not in ("", "true", "false"):
+    if text not in ("true", "false"):
         raise errors.Invalid(f"{name} must be true or false, not {text[:64]!r}.")
-    return text == "true" if text else None
+    return text == "true"
