@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dbaas.contract import archives, codec, errors
@@ -54,8 +54,7 @@ class Record:
 
     stream: str
     sequence: int = 0
-    file: str = ""
-    offset: int = 0
+    spot: Spot = field(default_factory=Spot)
     since: float = 0.0
     until: float = 0.0
     planned: int = 0
@@ -189,14 +188,15 @@ class Archiver:
             self._tail = None
             return False
         if self._tail is None:
-            self._tail = log.tail(Spot(record.file, record.offset), record.until)
+            self._tail = log.tail(record.spot, record.until)
             self._looked = 0.0
         now = self._clock()
         live = 0 <= now - self._looked <= self._pace.live
         self._tail.look(self._clock, live)
         self._looked = now
-        if not record.file and self._tail.since:
-            self._keep(replace(record, since=self._tail.since, file=self._tail.spot.file))
+        if self._tail.since and not record.planned and self._tail.spot != record.spot:
+            since = record.since or self._tail.since
+            self._keep(replace(record, spot=self._tail.spot, since=since))
         if self._tail.oldest is None:
             if not self._storing:
                 self._until = now
@@ -291,7 +291,7 @@ class Archiver:
             if cut is None:
                 return None
             if record.planned != cut.end:
-                record = replace(record, file=cut.file, offset=cut.begin, planned=cut.end)
+                record = replace(record, spot=tail.spot, planned=cut.end)
                 self._keep(record)
             self._storing = True
             return order, record, cut, tail
@@ -311,7 +311,8 @@ class Archiver:
                 return  # it was told otherwise meanwhile
             tail.passed(cut)
             until = max(record.until, cut.until)
-            self._keep(replace(record, sequence=number, offset=cut.end, until=until, planned=0))
+            spot = tail.spot
+            self._keep(replace(record, sequence=number, spot=spot, until=until, planned=0))
             self._fault = ""
             self._storing = False
             self._pending = tail.pending

@@ -207,8 +207,48 @@ def test_what_the_tenant_throws_away_of_the_log_ends_the_stream(
     guest.call("administer", "CREATE DATABASE shop")
     stored(guest, time.time())
     guest.call("administer", "RESET MASTER")
-    expired = time.monotonic() + 10
+    assert "binlog.000001" in ended(guest)["fault"]
+
+
+def ended(guest: Guest) -> Any:
+    """Wait until the stream has ended; return what the guest says then."""
+    expired = time.monotonic() + 15
     while not (said := guest.call("archived"))["ended"]:
-        assert time.monotonic() < expired
+        assert time.monotonic() < expired, said
         time.sleep(0.05)
-    assert "binlog.000001" in said["fault"]
+    return said
+
+
+def test_a_log_that_was_begun_anew_while_no_agent_ran_ends_the_stream(
+    guest: Guest, order: Prepare
+) -> None:
+    begin(guest, order)
+    guest.call("administer", "CREATE DATABASE shop", "CREATE TABLE shop.t (x TEXT)")
+    stored(guest, time.time())
+    guest.call("die")
+    guest.call("administer", "RESET MASTER")
+    guest.call("administer", *["INSERT INTO shop.t VALUES (REPEAT(MD5(RAND()), 500))"] * 10)
+    ((file, offset, *_),) = guest.call("administer", "SHOW MASTER STATUS")
+    assert (file, int(offset) > 16000) == ("binlog.000001", True)
+    guest.call("be_hosted_agent")
+    assert "binlog.000001 is not the one that was archived" in ended(guest)["fault"]
+
+
+def test_the_log_may_lose_what_was_archived_and_agent_and_server_may_begin_anew(
+    guest: Guest, order: Prepare
+) -> None:
+    begin(guest, order)
+    guest.call("administer", "CREATE DATABASE shop")
+    stored(guest, time.time())
+    guest.call("administer", "FLUSH BINARY LOGS")
+    stored(guest, time.time())
+    guest.call("administer", "PURGE BINARY LOGS TO 'binlog.000002'")
+    for stopping in ("stop", "kill"):
+        guest.call("die")
+        guest.call(stopping)
+        guest.call("start")
+        guest.call("be_hosted_agent")
+        guest.call("administer", f"CREATE TABLE shop.{stopping} (n INT)")
+        assert stored(guest, time.time())["fault"] == ""
+    ((newest, *_),) = guest.call("administer", "SHOW MASTER STATUS")
+    assert newest == "binlog.000004"

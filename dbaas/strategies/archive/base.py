@@ -18,6 +18,9 @@ class Spot:
 
     file: str = ""
     offset: int = 0
+    proof: str = ""
+    """What the log says before it, as a digest: where it differs, it is another log of that name.
+    Empty: not known."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from dbaas.contract import errors
 from dbaas.engines.base import Engine
 from dbaas.engines.mariadb.engine import MariaDB
 from dbaas.strategies.archive.base import Broken, Check, Cut, Goal, Spot
-from dbaas.strategies.archive.events import MAGIC, Mark, Scanner, describe
+from dbaas.strategies.archive.events import MAGIC, Description, Mark, Scanner, describe, proof
 from dbaas.strategies.archive.pieces import Commit, Piece
 
 INDEX = "binlog.index"
@@ -111,7 +111,7 @@ class BinlogTail:
         if self._spot.file not in names:
             raise self._gone(self._spot.file)
         if not self._files:
-            self._files.append(_File(self._directory / self._spot.file, self._spot.offset))
+            self._files.append(_File(self._directory / self._spot.file, self._spot))
         while True:
             last = self._files[-1]
             if last.path.name not in names:
@@ -123,7 +123,7 @@ class BinlogTail:
             if successor == len(names) or last.scanner is None:
                 break
             last.close()
-            self._files.append(_File(self._directory / names[successor], 0))
+            self._files.append(_File(self._directory / names[successor], Spot(names[successor])))
         self._all_seen_until(before)
         self._pass_over_empty()
 
@@ -161,7 +161,7 @@ class BinlogTail:
         first.commits = [each for each in first.commits if each.commit.end > cut.end]
         if not first.commits:
             first.first_seen = None
-        self._spot = Spot(cut.file, cut.end)
+        self._spot = first.spot(cut.end)
         self._pass_over_empty()
 
     def behind(self) -> list[tuple[Path, int]]:
@@ -181,9 +181,8 @@ class BinlogTail:
         while len(self._files) > 1 and not self._files[0].commits:
             self._files.popleft().close()
             self._spot = Spot(self._files[0].path.name)
-        if self._files[0].scanner is not None:
-            begin = max(self._spot.offset, self._files[0].begin)
-            self._spot = Spot(self._spot.file, begin)
+        if self._spot.offset < self._files[0].begin:
+            self._spot = self._files[0].spot(self._files[0].begin)
 
     def _all_seen_until(self, moment: float) -> None:
         """Note that nothing that was committed before that comes after what was seen until now."""
@@ -251,14 +250,17 @@ class _Seen:
 class _File:
     """One of the log's files, as far as it was looked at."""
 
-    def __init__(self, path: Path, offset: int) -> None:
+    def __init__(self, path: Path, spot: Spot) -> None:
+        """`spot`: where it is gone on with."""
         self.path = path
         self.commits: list[_Seen] = []
         self.first_seen: float | None = None
         self.scanner: Scanner | None = None
         self.begin = 0
-        self._offset = offset
+        """Where it is gone on with, as soon as it was looked at."""
+        self._spot = spot
         self._file: BinaryIO | None = None
+        self._description: Description | None = None
 
     @property
     def complete(self) -> int:
@@ -277,9 +279,22 @@ class _File:
             description = describe(self._file)
             if description is None:
                 return False
-            self.begin = max(self._offset, description.begin)
+            expected = self._spot.proof
+            if expected and expected != proof(self._file, description, self._spot.offset):
+                raise Broken(
+                    f"the server's log {self.path.name} is not the one that was archived: it was"
+                    " begun anew, or lost its end"
+                )
+            self._description = description
+            self.begin = max(self._spot.offset, description.begin)
             self.scanner = Scanner(self._file, description, self.begin)
         return True
+
+    def spot(self, offset: int) -> Spot:
+        """Return a place in it, with what proves it."""
+        if self._file is None or self._description is None:
+            return Spot(self.path.name, offset)
+        return Spot(self.path.name, offset, proof(self._file, self._description, offset))
 
     def advance(self) -> list[Mark]:
         if self._file is None or self.scanner is None:

@@ -4,6 +4,7 @@ Facts are from the MariaDB documentation, "Replication Protocol": "Binlog Event 
 "FORMAT_DESCRIPTION_EVENT", "GTID_EVENT", "QUERY_EVENT", "XID_EVENT".
 """
 
+import hashlib
 import struct
 import zlib
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ HEADER = struct.Struct("<IBIIIH")
 """Time stamp, type, server, length, next position, flags."""
 CHUNK = 1 << 20
 """Bytes that are looked at in one go."""
+PROVING = 64
+"""Bytes before a place that prove it: an event's checksum is among them, mostly."""
 _CHECKSUM = 4
 _IN_USE = 0x1
 _FLAGS_AT = 17
@@ -96,6 +99,17 @@ def describe(file: BinaryIO) -> Description | None:
     fresh = HEADER.pack(stamp, kind, server, length, following, flags & ~_IN_USE) + body
     # MariaDB documentation, "FORMAT_DESCRIPTION_EVENT": the algorithm's number, and four bytes.
     return Description(fresh, checksums=body[-_CHECKSUM - 1] == 1)
+
+
+def proof(file: BinaryIO, description: Description, end: int) -> str:
+    """Return a digest of what a log says before an offset: of when it was begun, and of its last.
+
+    What the server notes in its header when it closes it does not count.
+    """
+    begin = max(description.begin, end - PROVING)
+    file.seek(begin)
+    last = file.read(max(0, end - begin))
+    return hashlib.sha256(description.event + last).hexdigest()
 
 
 class Scanner:
