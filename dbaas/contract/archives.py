@@ -35,6 +35,13 @@ class Run:
             return (merged_name(self.first, self.last),)
         return tuple(single_name(number) for number in range(self.first, self.last + 1))
 
+    @property
+    def objects(self) -> "tuple[Run, ...]":
+        """Return the run as runs of one object each."""
+        if self.merged:
+            return (self,)
+        return tuple(Run(number, number) for number in range(self.first, self.last + 1))
+
 
 def write_run(run: Run) -> str:
     """Return it as it travels."""

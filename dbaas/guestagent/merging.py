@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 
 from dbaas.contract import archives, errors
+from dbaas.contract.archives import Run
 from dbaas.contract.messages import Grant, MergeOrder, Segment
 from dbaas.contract.secret import Secret
 from dbaas.strategies import registry
@@ -40,16 +41,8 @@ def _fetched(order: MergeOrder, storage: Storage, check: Check) -> Iterator[Piec
             size = storage.get(_url(order.read, name), buffer)
         except errors.NotFound:
             raise errors.Failed(f"object {name} of the archive is missing") from None
-        identity = pieces.identity(order.stream, number)
-        for piece in pieces.unseal(order.key, identity, buffer[:size]):
-            head = piece.head
-            if (head.instance, head.stream, head.sequence) != (
-                order.instance,
-                order.stream,
-                number,
-            ):
-                raise errors.Failed(f"object {name} of the archive is another one's")
-            yield piece
+        run = Run(number, number)
+        yield from pieces.opened(order.key, order.instance, order.stream, run, buffer[:size])
 
 
 def _stored(order: MergeOrder, storage: Storage, content: bytes) -> Segment:

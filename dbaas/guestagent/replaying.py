@@ -54,33 +54,17 @@ def play(
 def _fetched(
     order: ArchiveReplay, runs: list[Run], leave: Leave, courier: Courier
 ) -> Iterator[Piece]:
-    objects = [
-        (name, run, number)
-        for run in runs
-        for name, number in zip(run.names, range(run.first, run.last + 1), strict=False)
-    ]
-    names = {position: name for position, (name, _, _) in enumerate(objects, 1)}
+    objects = [each for run in runs for each in run.objects]
+    names = {position: name for position, each in enumerate(objects, 1) for name in each.names}
     buffer = memoryview(bytearray(1 << 20))
-    for position, (name, run, number) in enumerate(objects, 1):
+    for position, each in enumerate(objects, 1):
         leave.look_ahead(position, names.__getitem__, len(objects))
+        name = names[position]
         try:
             content, buffer = _whole(courier, name, position, buffer)
         except errors.NotFound:
             raise errors.Failed(f"object {name} of the archive is missing") from None
-        identity = pieces.identity(order.stream, number, run.last if run.merged else 0)
-        expected = run.first if run.merged else number
-        for piece in pieces.unseal(order.key, identity, content):
-            head = piece.head
-            if (head.instance, head.stream, head.sequence) != (
-                order.instance,
-                order.stream,
-                expected,
-            ):
-                raise errors.Failed(f"object {name} of the archive is another one's")
-            expected += 1
-            yield piece
-        if expected != (run.last if run.merged else number) + 1:
-            raise errors.Failed(f"object {name} of the archive does not have all that it should")
+        yield from pieces.opened(order.key, order.instance, order.stream, each, content)
 
 
 def _whole(

@@ -32,6 +32,19 @@ def options(directory: Path, entrance: Entrance) -> Path:
 
 
 @contextmanager
+def scratch(path: Path, user: str = "") -> Iterator[Path]:
+    """Give an empty directory of that path, the user's or our own; it is gone afterwards."""
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(mode=0o700, parents=True)
+    if user:
+        shutil.chown(path, user, user)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@contextmanager
 def fresh_directory(volume: Path, user: str) -> Iterator[Path]:
     """Give an empty directory for data that is not whole yet; it is gone afterwards, unless it was
     moved. What an earlier attempt left is removed before."""

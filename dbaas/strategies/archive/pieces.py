@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from dbaas.contract import codec, errors
+from dbaas.contract.archives import Run
 from dbaas.contract.secret import Secret
 from dbaas.strategies import sealed
 
@@ -80,6 +81,24 @@ def seal(key: Secret, name: str, pieces: Iterable[Piece]) -> bytes:
     content = memoryview(plain)
     frames = (content[at : at + sealed.FRAME] for at in range(0, len(content), sealed.FRAME))
     return b"".join(sealed.seal(key, name, frames))
+
+
+def opened(
+    key: Secret, instance: str, stream: str, run: Run, content: memoryview
+) -> Iterator[Piece]:
+    """Yield what is in the object that holds this run; raise `Failed`, naming it, where it is
+    damaged, another's, or does not have all that it should."""
+    (name,) = run.names
+    expected = run.first
+    sealed_as = identity(stream, run.first, run.last if run.merged else 0)
+    for piece in unseal(key, sealed_as, content):
+        head = piece.head
+        if (head.instance, head.stream, head.sequence) != (instance, stream, expected):
+            raise errors.Failed(f"object {name} of the archive is another one's")
+        expected += 1
+        yield piece
+    if expected != run.last + 1:
+        raise errors.Failed(f"object {name} of the archive does not have all that it should")
 
 
 def unseal(key: Secret, name: str, content: memoryview) -> Iterator[Piece]:

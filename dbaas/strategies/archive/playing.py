@@ -4,18 +4,15 @@ It listens to no network and logs nothing. What is played comes as bytes of the 
 file is put together again as far as it goes, and read by mariadb-binlog.
 """
 
-import shutil
-import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from dbaas.contract import errors
-from dbaas.engines.mariadb import admin, takeover, tools
+from dbaas.engines.mariadb import private, tools
 from dbaas.engines.mariadb.engine import MariaDB
-from dbaas.engines.mariadb.takeover import Entrance
+from dbaas.engines.mariadb.private import Private
 from dbaas.host.pipes import Pipe, Program
 from dbaas.strategies.archive.base import Check, Goal, Spot
 from dbaas.strategies.archive.events import MAGIC
@@ -23,12 +20,8 @@ from dbaas.strategies.archive.pieces import Head, Piece
 
 ONCE = 64 << 20
 """Bytes of the log that are played by one run of the programs, or a few more."""
-START, PAUSE = 300.0, 0.05
-"""Seconds that the server may take until it answers; between two looks."""
-LARGEST = "max-allowed-packet=1G"
-"""What a row may have."""
-STOP = 600.0
-"""Seconds that it may take to write everything down and end."""
+LEAST_MEMORY = 16
+"""MiB for pages; of the guest's memory a quarter is."""
 
 
 @dataclass(frozen=True)
@@ -42,28 +35,16 @@ class Part:
 def play(engine: MariaDB, data: Path, pieces: Iterable[Piece], goal: Goal, check: Check) -> float:
     """See `ArchiveStrategy.play`."""
     latest = 0.0
+    pool = max(LEAST_MEMORY, goal.memory_mib // 4)
     with (
-        _directory(data.with_name(f"{data.name}.replay"), engine.user) as scratch,
-        _directory(engine.runtime / "replay", engine.user) as runtime,
-        Server(engine, data, scratch, runtime, goal.memory_mib, check) as server,
+        tools.scratch(data.with_name(f"{data.name}.replay"), engine.user) as scratch,
+        private.serving(engine, data, scratch, pool, check) as server,
     ):
         for part in parts(pieces, goal, scratch):
-            server.play(part.path)
+            _play(server, part.path, check)
             latest = part.at
         server.end()
     return latest
-
-
-@contextmanager
-def _directory(path: Path, user: str) -> Iterator[Path]:
-    shutil.rmtree(path, ignore_errors=True)
-    path.mkdir(mode=0o700, parents=True)
-    if user:
-        shutil.chown(path, user, user)
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path, ignore_errors=True)
 
 
 def parts(pieces: Iterable[Piece], goal: Goal, directory: Path, once: int = ONCE) -> Iterator[Part]:
@@ -169,99 +150,15 @@ def _number(file: str) -> int:
     return int(digits) if digits.isdecimal() else -1
 
 
-class Server:
-    """A server on these data, for us alone. A context: it is killed when it is left."""
-
-    def __init__(
-        self,
-        engine: MariaDB,
-        data: Path,
-        scratch: Path,
-        runtime: Path,
-        memory_mib: int,
-        check: Check,
-    ) -> None:
-        """`scratch`: a directory on the volume; `runtime`: one with a short path."""
-        self._runtime = runtime
-        self._check = check
-        password = _password(engine, runtime)
-        self._entrance = Entrance(runtime / "s", password)
-        init = runtime / "init.sql"
-        init.write_text(takeover.script(password.read_text() if password else ""))
-        if engine.user:
-            shutil.chown(init, engine.user, engine.user)
-        pool = max(16, memory_mib // 4)
-        arguments = (
-            "mariadbd",
-            "--no-defaults",
-            f"--datadir={data}",
-            f"--tmpdir={scratch}",
-            f"--socket={self._entrance.socket}",
-            f"--pid-file={runtime / 'pid'}",
-            f"--init-file={init}",
-            f"--innodb-buffer-pool-size={pool}M",
-            "--skip-networking",
-            "--skip-log-bin",
-            "--skip-slave-start",
-            "--event-scheduler=OFF",
-            "--innodb-flush-log-at-trx-commit=0",
-            f"--{LARGEST}",
-            "--sql-mode=",
-        )
-        self._row = Pipe([Program(arguments, engine.user)], check)
-
-    def __enter__(self) -> "Server":
-        self._row.__enter__()
-        try:
-            self._wait()
-        except BaseException:
-            self._row.__exit__(None, None, None)
-            raise
-        return self
-
-    def __exit__(self, *raised: object) -> None:
-        self._row.__exit__(None, None, None)
-
-    def play(self, path: Path) -> None:
-        """Have done what a file of the log says, all of it."""
-        options = tools.options(self._runtime, self._entrance)
-        read = ("mariadb-binlog", "--no-defaults", "--disable-log-bin", str(path))
-        apply = ("mariadb", f"--defaults-file={options}", "--binary-mode", f"--{LARGEST}")
-        with Pipe([Program(read), Program(apply)], self._check) as row:
-            sink = memoryview(bytearray(1 << 16))
-            while row.read(sink):
-                pass
-            try:
-                row.finish()
-            except errors.Failed as error:
-                raise errors.Failed(f"the archive cannot be played: {error.text}") from error
-
-    def end(self) -> None:
-        """Let it write everything down."""
-        with admin.session(self._entrance, timeout=STOP) as session:
-            session.rows("SHUTDOWN")
-        sink = memoryview(bytearray(1 << 12))
-        while self._row.read(sink):
+def _play(server: Private, path: Path, check: Check) -> None:
+    """Have done what a file of the log says, all of it."""
+    read = ("mariadb-binlog", "--no-defaults", "--disable-log-bin", str(path))
+    apply = ("mariadb", f"--defaults-file={server.options}", "--binary-mode", private.LARGEST)
+    with Pipe([Program(read), Program(apply)], check) as row:
+        sink = memoryview(bytearray(1 << 16))
+        while row.read(sink):
             pass
-        self._row.finish()
-
-    def _wait(self) -> None:
-        expired = time.monotonic() + START
-        while not admin.sign_of_life(self._entrance, 3.0)[0]:
-            self._check()
-            if self._row.ended():
-                self._row.finish()
-                raise errors.Failed("the database server that plays the archive ended at once")
-            if time.monotonic() > expired:
-                raise errors.Unavailable("the server that plays the archive does not answer")
-            time.sleep(PAUSE)
-
-
-def _password(engine: MariaDB, runtime: Path) -> Path | None:
-    if engine.entrance.password is None:
-        return None
-    import secrets
-
-    path = runtime / "administrator"
-    path.write_text(secrets.token_hex(32))
-    return path
+        try:
+            row.finish()
+        except errors.Failed as error:
+            raise errors.Failed(f"the archive cannot be played: {error.text}") from error

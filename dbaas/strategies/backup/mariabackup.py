@@ -5,7 +5,6 @@ that nothing is left behind however it ends.
 """
 
 import re
-import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -42,10 +41,7 @@ class MariaBackup:
     @contextmanager
     def take(self, since: Mapping[str, str], check: Check) -> "Iterator[Files]":
         lsn = self._checked(since)
-        scratch = self._engine.runtime / "backup"
-        shutil.rmtree(scratch, ignore_errors=True)
-        scratch.mkdir(mode=0o700)
-        try:
+        with tools.scratch(self._engine.runtime / "backup") as scratch:
             watch = Watch(self._engine)
             programs = [Program(self._arguments(scratch, lsn)), Program(packing.PACK)]
 
@@ -56,8 +52,6 @@ class MariaBackup:
             with Pipe(programs, both) as pipe:
                 watch.pipe = pipe
                 yield Files(self._engine, pipe, scratch, watch)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
 
     def _checked(self, since: Mapping[str, str]) -> int:
         """Return from where on to take changes, 0 for all; see that the server lets us in."""

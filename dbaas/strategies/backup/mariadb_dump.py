@@ -3,7 +3,6 @@
 The tenant's databases, accounts and roles. Slower than files, and full ones only.
 """
 
-import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -50,20 +49,17 @@ class MariaDBDump:
     @contextmanager
     def take(self, since: Mapping[str, str], check: Check) -> "Iterator[Statements]":
         refuse_increment(since, "mariadb_dump")
-        scratch = self._engine.runtime / "backup"
-        shutil.rmtree(scratch, ignore_errors=True)
-        scratch.mkdir(mode=0o700)
         watch = Watch(self._engine)
 
         def both() -> None:
             check()
             watch.look()
 
-        try:
-            with ExitStack() as stack:
-                yield self._begun(scratch, both, watch, stack)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+        with (
+            tools.scratch(self._engine.runtime / "backup") as scratch,
+            ExitStack() as stack,
+        ):
+            yield self._begun(scratch, both, watch, stack)
 
     def _begun(self, scratch: Path, check: Check, watch: Watch, stack: ExitStack) -> "Statements":
         options = tools.options(scratch, self._engine.entrance)

@@ -34,7 +34,10 @@ AGAIN = (400, 408, 409, 411, 412, 416, 422, 423, 425, 429)
 
 
 class Http:
-    """One connection, made when it is needed, and again when it was lost."""
+    """One connection, made when it is needed, and again when it was lost.
+
+    Has all of `Storage` but how an object is told that it arrived whole, which each does its way.
+    """
 
     def __init__(self, authority: str = "") -> None:
         """`authority`: PEM of who signs the storage's certificate; empty: whom everybody knows."""
@@ -43,8 +46,8 @@ class Http:
         self._to: tuple[str, str] | None = None
         self._closed = False
 
-    def put(self, url: Secret, content: memoryview, headers: Mapping[str, str]) -> str:
-        """Return the ETag that the storage has for it; empty where it has none."""
+    def send(self, url: Secret, content: memoryview, headers: Mapping[str, str]) -> str:
+        """Put an object; return the ETag that the storage has for it; empty where it has none."""
         sent = {"Content-Length": str(len(content)), **headers}
         with self._telling("store an object"), self._asked("PUT", url, sent, content) as answer:
             said = answer.read(PART)

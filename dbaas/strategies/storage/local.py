@@ -6,27 +6,15 @@ from dbaas.contract.secret import Secret
 from dbaas.strategies.storage.http import Http
 
 
-class Local:
+class Local(Http):
     """Implements `Storage`. Objects are known by their SHA-256: MD5 would cost a core of a guest
     more than all else that is done to a segment."""
 
     tells_md5 = False
 
-    def __init__(self, authority: str) -> None:
-        self._http = Http(authority)
-
     def put(self, url: Secret, segment: Segment, content: memoryview) -> None:
-        tag = self._http.put(url, content, {"X-Content-SHA256": segment.sha256})
+        tag = self.send(url, content, {"X-Content-SHA256": segment.sha256})
         if len(tag) == len(segment.sha256) and tag != segment.sha256:
             raise errors.Unavailable(
                 f"the storage has something else than was sent as {segment.name}"
             )
-
-    def get(self, url: Secret, into: memoryview) -> int:
-        return self._http.get(url, into)
-
-    def stream(self, url: Secret, into: memoryview, begin: int) -> tuple[int, int]:
-        return self._http.stream(url, into, begin)
-
-    def close(self) -> None:
-        self._http.close()

@@ -8,7 +8,7 @@ from dbaas.contract.secret import Secret
 from dbaas.strategies.storage.http import Http
 
 
-class S3:
+class S3(Http):
     """Implements `Storage`.
 
     Amazon S3 API Reference, "PutObject": a body that is not what Content-MD5 says is refused. The
@@ -18,22 +18,10 @@ class S3:
 
     tells_md5 = True
 
-    def __init__(self, authority: str) -> None:
-        self._http = Http(authority)
-
     def put(self, url: Secret, segment: Segment, content: memoryview) -> None:
         digest = base64.b64encode(bytes.fromhex(segment.md5)).decode()
-        tag = self._http.put(url, content, {"Content-MD5": digest})
+        tag = self.send(url, content, {"Content-MD5": digest})
         if len(tag) == len(segment.md5) and tag != segment.md5:
             raise errors.Unavailable(
                 f"the storage has something else than was sent as {segment.name}"
             )
-
-    def get(self, url: Secret, into: memoryview) -> int:
-        return self._http.get(url, into)
-
-    def stream(self, url: Secret, into: memoryview, begin: int) -> tuple[int, int]:
-        return self._http.stream(url, into, begin)
-
-    def close(self) -> None:
-        self._http.close()

@@ -6,7 +6,7 @@ from dbaas.contract.secret import Secret
 from dbaas.strategies.storage.http import Http
 
 
-class Swift:
+class Swift(Http):
     """Implements `Storage`.
 
     OpenStack documentation, "Object Storage API": a PUT whose ETag is not its body's is refused
@@ -15,21 +15,9 @@ class Swift:
 
     tells_md5 = True
 
-    def __init__(self, authority: str) -> None:
-        self._http = Http(authority)
-
     def put(self, url: Secret, segment: Segment, content: memoryview) -> None:
         headers = {"ETag": segment.md5, "Content-Type": "application/octet-stream"}
-        if self._http.put(url, content, headers) not in ("", segment.md5):
+        if self.send(url, content, headers) not in ("", segment.md5):
             raise errors.Unavailable(
                 f"the storage has something else than was sent as {segment.name}"
             )
-
-    def get(self, url: Secret, into: memoryview) -> int:
-        return self._http.get(url, into)
-
-    def stream(self, url: Secret, into: memoryview, begin: int) -> tuple[int, int]:
-        return self._http.stream(url, into, begin)
-
-    def close(self) -> None:
-        self._http.close()

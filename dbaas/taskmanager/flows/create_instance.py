@@ -8,7 +8,7 @@ from dbaas.contract.operations import Operation
 from dbaas.contract.requests import CreateInstance
 from dbaas.contract.states import Event
 from dbaas.taskmanager.flow import HOUR, Flow, Step, Unreachable
-from dbaas.taskmanager.steps import building, bus, cloud, restoring
+from dbaas.taskmanager.steps import building, restoring
 from dbaas.taskmanager.toolbox import Toolbox
 
 
@@ -50,24 +50,12 @@ def show_instance_active(op: Creation, tools: Toolbox) -> None:
     tools.write(lambda unit: instances.happened(unit, op.instance_id, Event.PREPARED))
 
 
-_BUILT = (
-    Step(bus.write_credentials, undo=bus.forget_credentials),
-    Step(bus.make_bus_objects, undo=bus.remove_bus_objects),
-    Step(cloud.make_ports, undo=cloud.delete_ports),
-    Step(building.make_volume, undo=cloud.delete_volume),
-    Step(building.issue_certificate),
-    Step(building.boot_server, undo=cloud.delete_server),
-    Step(bus.introduce),
-    Step(bus.note_introduction),
-    Step(bus.retire_first_contact),
-)
-
 CREATE_INSTANCE = Flow(
     "create_instance",
     CreateInstance,
     Creation,
     begin,
-    (*_BUILT, Step(building.prepare_database), Step(show_instance_active)),
+    (*building.BUILD, Step(building.prepare_database), Step(show_instance_active)),
     unreachable=Unreachable.GO_ON,  # a failure undoes, and that deletes the server
 )
 
@@ -77,7 +65,7 @@ RESTORE_INSTANCE = Flow(
     Restoration,
     begin_restoration,
     (
-        *_BUILT,
+        *building.BUILD,
         Step(restoring.open_backups),
         Step(restoring.restore_data, deadline=restoring.PATIENCE),
         Step(building.prepare_database),

@@ -1,16 +1,15 @@
 """Everything that an instance has goes; there is no way back."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from dbaas.catalog import archives, guests, instances
 from dbaas.contract import errors
-from dbaas.contract.messages import Grant, StoredBackup
 from dbaas.contract.operations import Operation
-from dbaas.contract.requests import CreateBackup, DeleteInstance
-from dbaas.contract.secret import Secret
+from dbaas.contract.requests import DeleteInstance
 from dbaas.contract.states import Event
 from dbaas.taskmanager.flow import HOUR, Flow, Step, Unreachable
 from dbaas.taskmanager.steps import bus, cloud, storing
+from dbaas.taskmanager.steps.storing import Storing
 from dbaas.taskmanager.toolbox import Toolbox
 
 
@@ -56,17 +55,8 @@ DELETE_INSTANCE = Flow(
 
 
 @dataclass
-class LastDays(Deletion):
+class LastDays(Storing, Deletion):
     """The same after a last backup."""
-
-    backup: CreateBackup
-    account: str = ""
-    key: Secret | None = None
-    grant: Grant | None = None
-    since: dict[str, str] = field(default_factory=dict)
-    marked: dict[str, str] = field(default_factory=dict)
-    stored: StoredBackup | None = None
-    manifest_sha256: str = ""
 
 
 def begin_with_backup(op: Operation, request: DeleteInstance) -> LastDays:
@@ -86,10 +76,7 @@ BACK_UP_AND_DELETE_INSTANCE = Flow(
     LastDays,
     begin_with_backup,
     (
-        Step(storing.prepare_storage, deadline=HOUR / 4),
-        Step(storing.take_backup, deadline=storing.PATIENCE),
-        Step(storing.see_what_is_stored, deadline=storing.APPEARS),
-        Step(storing.store_manifest, deadline=HOUR / 4),
+        *storing.STORE,
         Step(show_instance_deleting),
         *_GONE,
     ),

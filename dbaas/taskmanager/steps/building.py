@@ -11,6 +11,7 @@ from dbaas.contract.messages import CONTACT_FILE, Health, Prepare, ServerCertifi
 from dbaas.contract.operations import LedgerKind
 from dbaas.contract.requests import CreateInstance
 from dbaas.contract.secret import Secret
+from dbaas.taskmanager.flow import Step
 from dbaas.taskmanager.steps import bus, cloud
 from dbaas.taskmanager.steps.services import Services
 from dbaas.taskmanager.toolbox import Toolbox
@@ -115,3 +116,17 @@ def prepare_database(op: Built, tools: Toolbox) -> None:
 def _server_number(instance_id: str) -> int:
     """Return what tells the servers of a replication topology apart: 32 random bits, not zero."""
     return int(instance_id[:8], 16) or 1
+
+
+BUILD = (
+    Step(bus.write_credentials, undo=bus.forget_credentials),
+    Step(bus.make_bus_objects, undo=bus.remove_bus_objects),
+    Step(cloud.make_ports, undo=cloud.delete_ports),
+    Step(make_volume, undo=cloud.delete_volume),
+    Step(issue_certificate),
+    Step(boot_server, undo=cloud.delete_server),
+    Step(bus.introduce),
+    Step(bus.note_introduction),
+    Step(bus.retire_first_contact),
+)
+"""A guest whose agent answers, and that has no database server yet."""

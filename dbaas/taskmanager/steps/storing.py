@@ -3,8 +3,7 @@
 import hashlib
 import secrets
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Protocol
+from dataclasses import dataclass, field, replace
 
 from dbaas.catalog import archives, backups
 from dbaas.catalog.records import BackupRecord
@@ -14,7 +13,7 @@ from dbaas.contract.messages import BackupOrder, Grant, GrantRenewal, Progress, 
 from dbaas.contract.requests import CreateBackup
 from dbaas.contract.secret import Secret
 from dbaas.strategies.grants.base import Place, Stored
-from dbaas.taskmanager.flow import HOUR
+from dbaas.taskmanager.flow import HOUR, Step
 from dbaas.taskmanager.steps import attending, replaying
 from dbaas.taskmanager.steps.services import Services
 from dbaas.taskmanager.toolbox import Toolbox
@@ -28,18 +27,22 @@ APPEARS = 60.0
 """Seconds within which a listing shows what was stored."""
 
 
-class Storing(Protocol):
-    """What is journalled of a backup that is being made."""
+@dataclass
+class Storing:
+    """What is journalled of a backup that is being made.
+
+    What happens when it fails is not in here: whatever the end, the backup's row tells it.
+    """
 
     instance_id: str
     backup: CreateBackup
-    account: str
-    key: Secret | None
-    grant: Grant | None
-    since: dict[str, str]
-    marked: dict[str, str]
-    stored: StoredBackup | None
-    manifest_sha256: str
+    account: str = ""
+    key: Secret | None = None
+    grant: Grant | None = None
+    since: dict[str, str] = field(default_factory=dict)
+    marked: dict[str, str] = field(default_factory=dict)
+    stored: StoredBackup | None = None
+    manifest_sha256: str = ""
 
 
 def prepare_storage(op: Storing, tools: Toolbox) -> None:
@@ -174,3 +177,12 @@ def _stored(op: Storing) -> StoredBackup:
     if op.stored is None:
         raise errors.Failed("The guest stored nothing.")
     return op.stored
+
+
+STORE = (
+    Step(prepare_storage, deadline=HOUR / 4),
+    Step(take_backup, deadline=PATIENCE),
+    Step(see_what_is_stored, deadline=APPEARS),
+    Step(store_manifest, deadline=HOUR / 4),
+)
+"""What comes before a backup is recorded, which its flow does together with its own state."""
