@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import falcon.testing
-from sqlalchemy import update
+from sqlalchemy import text, update
 
 from dbaas.api import app, options
 from dbaas.api.offers import CloudOffers
@@ -172,8 +172,16 @@ class Rehearsal:
         """Do these duties now: whatever was granted to guests is over."""
         self._catalog.run(_end_grants)
         self._catalog.run(lambda one: leftovers.sweep(one, self._means.sealer))
-        self._catalog.run(lambda one: archive_orders.sweep(one, self._means.sealer))
+        self.prune_archives()
+
+    def prune_archives(self) -> None:
+        """Do that duty now: an hour has passed."""
+        self.ask_for_pruning()
         self.wake("")
+
+    def ask_for_pruning(self) -> None:
+        self._catalog.run(_pass_an_hour)
+        self._catalog.run(lambda one: archive_orders.prune(one, self._means.sealer))
 
     def compact_archives(self) -> None:
         """Do that duty now: an hour has passed."""
@@ -202,7 +210,11 @@ class Rehearsal:
 
 def _pass_an_hour(one: Unit) -> None:
     table = tables.archives
-    one.execute(update(table).values(created_at=later(-4000.0), compacted_at=None))
+    one.execute(
+        update(table).values(
+            created_at=text("created_at - INTERVAL 4000 SECOND"), compacted_at=None, pruned_at=None
+        )
+    )
 
 
 def _end_grants(one: Unit) -> None:

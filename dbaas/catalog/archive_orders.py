@@ -2,15 +2,17 @@
 
 from collections.abc import Sequence
 
-from dbaas.catalog import archives, datastores, operations
-from dbaas.catalog.archives import Due
+from dbaas.catalog import archive_needs, archives, datastores, operations
+from dbaas.catalog.archives import Due, StreamRecord
 from dbaas.catalog.unit import Unit
 from dbaas.common.sealing import Sealer
-from dbaas.contract.requests import CompactArchive, SetArchiving, SweepArchive
+from dbaas.contract.requests import CompactArchive, PruneArchive, SetArchiving, SweepArchive
 
 BATCH = 100
 COMPACTED_EVERY = 3600.0
 """Seconds after which a stream's small objects are merged again."""
+PRUNED_EVERY = 3600.0
+"""Seconds after which it is looked at again what of a stream nobody needs any more."""
 MARGIN = 3 * 3600.0
 """Seconds before the end of a guest's leave, by which it gets another."""
 
@@ -44,10 +46,26 @@ def compact(unit: Unit, sealer: Sealer) -> None:
         _ask(unit, sealer, due, "compact_archive", CompactArchive(due.stream_id))
 
 
-def sweep(unit: Unit, sealer: Sealer) -> None:
-    """Ask for the end of each stream that nothing can be rolled forward by."""
-    for due in archives.unneeded(unit, BATCH):
-        _ask(unit, sealer, due, "sweep_archive", SweepArchive(due.stream_id))
+def prune(unit: Unit, sealer: Sealer) -> None:
+    """Ask, once an hour for each stream, that what no backup can be rolled forward by goes."""
+    for due in archives.unpruned(unit, PRUNED_EVERY, BATCH):
+        stream = archives.show(unit, due.stream_id)
+        if stream is not None:
+            _prune(unit, sealer, due, stream)
+
+
+def _prune(unit: Unit, sealer: Sealer, due: Due, stream: StreamRecord) -> None:
+    """Where somebody restores, all stays as it is: there is another time."""
+    first = archive_needs.needed_from(stream, archive_needs.bases(unit, stream.instance_id))
+    is_read = archives.is_read(unit, stream.instance_id)
+    archives.looked_at(unit, stream.id, stream.needed_from if is_read else first or 1)
+    if is_read:
+        return
+    if first is None:
+        if not stream.granted:
+            _ask(unit, sealer, due, "sweep_archive", SweepArchive(stream.id))
+    elif first > stream.pruned_to + 1:
+        _ask(unit, sealer, due, "prune_archive", PruneArchive(stream.id, first))
 
 
 def _ask(unit: Unit, sealer: Sealer, due: Due, kind: str, body: object) -> None:

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import delete, exists, func, insert, or_, select, text, update
+from sqlalchemy import delete, exists, func, insert, or_, select, update
 
 from dbaas.catalog import tables
 from dbaas.catalog.moments import NOW, later, seconds_since
+from dbaas.catalog.records import Reached
 from dbaas.catalog.unit import Unit
 from dbaas.contract import codec, errors
-from dbaas.contract.backups import USABLE
 from dbaas.contract.messages import ArchiveReport
 from dbaas.contract.operations import ENDED
 from dbaas.contract.states import Status
@@ -35,7 +35,11 @@ LIVELY = 60.0
 
 @dataclass(frozen=True)
 class StreamRecord:
-    """`report`: what the guest said of it last, None where it said nothing yet."""
+    """`report`: what the guest said of it last, None where it said nothing yet.
+
+    Objects before `needed_from` may be gone, those up to `pruned_to` are. `granted`: a guest may
+    still write to it.
+    """
 
     id: str
     instance_id: str
@@ -47,6 +51,9 @@ class StreamRecord:
     data_key: Any
     live: bool
     report: ArchiveReport | None
+    granted: bool = False
+    needed_from: int = 1
+    pruned_to: int = 0
 
 
 _COLUMNS = (
@@ -60,6 +67,9 @@ _COLUMNS = (
     _streams.c.data_key,
     _streams.c.ended_at,
     _streams.c.report,
+    (_streams.c.granted_until >= NOW).label("granted"),
+    _streams.c.needed_from,
+    _streams.c.pruned_to,
     _health.c.archive,
 )
 _ALL = select(*_COLUMNS).select_from(
@@ -84,6 +94,14 @@ def live(unit: Unit, instance_id: str) -> StreamRecord | None:
 def show(unit: Unit, stream_id: str) -> StreamRecord | None:
     row = unit.execute(_ALL.where(_streams.c.id == stream_id)).one_or_none()
     return None if row is None else _record(row)
+
+
+def reached(unit: Unit, instance_id: str) -> Reached | None:
+    """Return how far the instance's archive is, as its guest said last; None: nobody knows."""
+    stream = live(unit, instance_id)
+    if stream is None or stream.report is None:
+        return None
+    return Reached(stream.id, stream.report.sequence)
 
 
 def source(unit: Unit, instance_id: str) -> tuple[str, int]:
@@ -115,6 +133,9 @@ def _record(row: Any) -> StreamRecord:
         data_key=json.loads(row.data_key),
         live=row.ended_at is None,
         report=said,
+        granted=bool(row.granted),
+        needed_from=row.needed_from,
+        pruned_to=row.pruned_to,
     )
 
 
@@ -226,24 +247,30 @@ def never_archived(unit: Unit, versions: Sequence[str], limit: int) -> Sequence[
     return [Due("", id_, project_id, "") for id_, project_id in unit.execute(query)]
 
 
-def unneeded(unit: Unit, limit: int) -> Sequence[Due]:
-    """Return streams that have ended, that nobody can write to any more, and of whose instance no
-    backup is left: nothing can be rolled forward by them."""
+def unpruned(unit: Unit, age: float, limit: int) -> Sequence[Due]:
+    """Return streams of which it was not looked at for `age` seconds whether they are needed."""
+    since = func.coalesce(_streams.c.pruned_at, _streams.c.created_at)
     query = (
         select(_streams.c.id, _streams.c.instance_id, _streams.c.project_id, _streams.c.user_id)
-        .where(
-            _streams.c.ended_at.is_not(None),
-            or_(_streams.c.granted_until.is_(None), _streams.c.granted_until < NOW),
-            ~exists().where(
-                _backups.c.instance_id == _streams.c.instance_id,
-                _backups.c.alive == text("1"),
-                _backups.c.status.in_(USABLE),
-            ),
-            ~_at_work(),
-        )
+        .where(seconds_since(since) > age, ~_at_work())
+        .order_by(since)
         .limit(limit)
     )
     return [Due(*row) for row in unit.execute(query)]
+
+
+def looked_at(unit: Unit, stream_id: str, needed_from: int) -> None:
+    """Note that objects before this one are not needed any more: they may be gone from now on."""
+    first = func.greatest(_streams.c.needed_from, needed_from)
+    unit.execute(
+        update(_streams).where(_streams.c.id == stream_id).values(needed_from=first, pruned_at=NOW)
+    )
+
+
+def pruned(unit: Unit, stream_id: str, upto: int) -> None:
+    """Note that objects up to this one are gone."""
+    gone = func.greatest(_streams.c.pruned_to, upto)
+    unit.execute(update(_streams).where(_streams.c.id == stream_id).values(pruned_to=gone))
 
 
 def compactable(unit: Unit, age: float, limit: int) -> Sequence[Due]:

@@ -28,7 +28,7 @@ from sqlalchemy.dialects.mysql import insert as upsert
 
 from dbaas.catalog import quotas, tables
 from dbaas.catalog.moments import NOW, later
-from dbaas.catalog.records import BackupRecord, LockedBackup, NewBackup, Registration
+from dbaas.catalog.records import BackupRecord, LockedBackup, NewBackup, Reached, Registration
 from dbaas.catalog.unit import Unit
 from dbaas.contract import backups as lives
 from dbaas.contract import codec, errors
@@ -75,6 +75,8 @@ _COLUMNS = (
     _backups.c.position,
     _backups.c.engine_version,
     _backups.c.taken_at,
+    _backups.c.archive_stream,
+    _backups.c.archive_sequence,
     _backups.c.seconds,
     _backups.c.schedule_id,
     _backups.c.operation_id,
@@ -398,9 +400,17 @@ def move(unit: Unit, backup: LockedBackup, event: BackupEvent, **also: Any) -> B
 
 
 def begin(
-    unit: Unit, backup_id: str, sealed_key: Any, account: str, granted_seconds: float
+    unit: Unit,
+    backup_id: str,
+    sealed_key: Any,
+    account: str,
+    granted_seconds: float,
+    reached: Reached | None = None,
 ) -> None:
-    """Note under which key and for how long a guest may write it; `sealed_key` is sealed JSON."""
+    """Note under which key and for how long a guest may write it; `sealed_key` is sealed JSON.
+
+    `reached`: how far its instance's archive is known to be, before the engine is read.
+    """
     move(
         unit,
         lock(unit, backup_id),
@@ -408,6 +418,8 @@ def begin(
         data_key=json.dumps(sealed_key),
         account=account,
         granted_until=_granted(granted_seconds),
+        archive_stream=None if reached is None else reached.stream,
+        archive_sequence=None if reached is None else reached.sequence,
     )
 
 
@@ -546,6 +558,8 @@ def _record(row: Any) -> BackupRecord:
     values["deleting"] = bool(row.deleting)
     for name in ("data_key", "position", "verification"):
         values[name] = None if values[name] is None else json.loads(values[name])
+    stream, sequence = values.pop("archive_stream"), values.pop("archive_sequence")
+    values["reached"] = None if stream is None else Reached(stream, sequence)
     values["progress"] = _progress(row.progress, row.operation_id)
     return BackupRecord(**values)
 

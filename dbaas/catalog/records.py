@@ -268,6 +268,14 @@ class LockedBackup:
     operation_id: str | None
 
 
+@dataclass(frozen=True)
+class Reached:
+    """How far an archive was known to be: up to that object of that stream it was stored."""
+
+    stream: str
+    sequence: int
+
+
 @dataclass(frozen=True, slots=True)
 class BackupRecord:
     """A backup with the datastore of which it is; sizes in bytes, None while they are unknown.
@@ -304,6 +312,7 @@ class BackupRecord:
     position: Position | None
     engine_version: str
     taken_at: datetime | None
+    reached: Reached | None
     seconds: float | None
     schedule_id: str | None
     operation_id: str | None

@@ -321,6 +321,9 @@ backups = Table(
     Column("engine_version", String(64), nullable=False, server_default=""),
     # The moment whose data it has, by the guest's clock.
     Column("taken_at", TIME),
+    # How far its instance's archive was known to be before the engine was read.
+    Column("archive_stream", ID),
+    Column("archive_sequence", BigInteger),
     Column("seconds", Float),
     Column("schedule_id", ID),
     # What is at it: its making, or its deletion.
@@ -379,6 +382,11 @@ archives = Table(
     # Up to which object it was compacted, and when.
     Column("compacted_to", BigInteger, nullable=False, server_default="0"),
     Column("compacted_at", TIME),
+    # What is before the first object may be gone, what is up to the other one is; and when it was
+    # looked at whether more can go.
+    Column("needed_from", BigInteger, nullable=False, server_default="1"),
+    Column("pruned_to", BigInteger, nullable=False, server_default="0"),
+    Column("pruned_at", TIME),
     Column("created_at", TIME, nullable=False, server_default=NOW),
     Column("ended_at", TIME),
     Index("archives_instance", "instance_id", "created_at"),

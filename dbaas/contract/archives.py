@@ -88,6 +88,13 @@ def covering(names: Iterable[str], first: int, last: int) -> tuple[Run, ...]:
     return tuple(runs)
 
 
+def before(names: Iterable[str], first: int) -> tuple[str, ...]:
+    """Return the names of objects that hold only numbers before `first`, in order."""
+    merged, single = _sorted(names)
+    whole = [merged_name(begin, end) for begin, end in merged.items() if end < first]
+    return (*sorted(whole), *map(single_name, sorted(n for n in single if n < first)))
+
+
 MERGED_SIZE = 16 << 20
 """Bytes that an object has at most which was merged."""
 MERGED_MOST = 500

@@ -88,6 +88,14 @@ class CompactArchive:
 
 
 @dataclass(frozen=True)
+class PruneArchive:
+    """Objects of an archive's stream that hold only numbers before `first` go."""
+
+    stream: str
+    first: int
+
+
+@dataclass(frozen=True)
 class SweepArchive:
     """What there is of an archive's stream goes, and its row."""
 

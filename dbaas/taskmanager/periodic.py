@@ -42,7 +42,7 @@ def duties(sealer: Sealer, archived: Sequence[str]) -> tuple[Duty, ...]:
         Duty("sweep-backups", 30.0, lambda unit: leftovers.sweep(unit, sealer)),
         Duty("carry-archives-on", 5.0, lambda unit: archive_orders.attend(unit, sealer, archived)),
         Duty("compact-archives", 300.0, lambda unit: archive_orders.compact(unit, sealer)),
-        Duty("sweep-archives", 60.0, lambda unit: archive_orders.sweep(unit, sealer)),
+        Duty("prune-archives", 60.0, lambda unit: archive_orders.prune(unit, sealer)),
         Duty("keep-backups", 60.0, lambda unit: schedules.keep_rules(unit, sealer)),
         Duty("verify-backups", 60.0, lambda unit: schedules.verify_new(unit, sealer)),
     )

@@ -56,6 +56,9 @@ def upgrade() -> None:
         ),
         sa.Column("compacted_to", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("compacted_at", mysql.DATETIME(fsp=6), nullable=True),
+        sa.Column("needed_from", sa.BigInteger(), server_default="1", nullable=False),
+        sa.Column("pruned_to", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("pruned_at", mysql.DATETIME(fsp=6), nullable=True),
         sa.Column(
             "created_at",
             mysql.DATETIME(fsp=6),
@@ -178,6 +181,12 @@ def upgrade() -> None:
         ),
         sa.Column("engine_version", sa.String(length=64), server_default="", nullable=False),
         sa.Column("taken_at", mysql.DATETIME(fsp=6), nullable=True),
+        sa.Column(
+            "archive_stream",
+            mysql.VARCHAR(charset="ascii", collation="ascii_bin", length=36),
+            nullable=True,
+        ),
+        sa.Column("archive_sequence", sa.BigInteger(), nullable=True),
         sa.Column("seconds", sa.Float(), nullable=True),
         sa.Column(
             "schedule_id",

@@ -18,7 +18,7 @@ from tests.chaos import backup_requests, requests
 from tests.fakes.cloud import FakeCloud
 from tests.rehearsal import Api, Rehearsal
 
-OF_DUTIES = ("compact_archive", "sweep_archive")
+OF_DUTIES = ("compact_archive", "prune_archive", "sweep_archive")
 """Flows that nobody asks for; `tests/contract/test_archive_flows.py` brings them about."""
 
 

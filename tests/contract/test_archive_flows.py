@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
-from dbaas.catalog import archives, guests
+from dbaas.catalog import archives, guests, tables
 from dbaas.catalog.records import Heartbeat
+from dbaas.common import killpoints
+from dbaas.common.killpoints import Side
 from dbaas.contract import errors
 from dbaas.contract.messages import ArchiveReport, Health, ServiceStatus
 from tests import rehearsal
@@ -165,6 +168,140 @@ def test_an_archive_stays_as_long_as_a_backup_needs_it(stage: Stage, instance: s
     rehearsed.sweep()
     assert streams(rehearsed, instance) == ()
     assert not [path for path in rehearsed.guests.vault.objects if "log-" in path]
+
+
+def left(rehearsed: Rehearsal) -> list[str]:
+    """Return the names of all objects of archives."""
+    paths = sorted(path for path in rehearsed.guests.vault.objects if "log-" in path)
+    return [path.rpartition("/")[2] for path in paths]
+
+
+def lose(rehearsed: Rehearsal, number: int) -> None:
+    (path,) = [path for path in rehearsed.guests.vault.objects if path.endswith(f"/{number:010d}")]
+    del rehearsed.guests.vault.objects[path]
+
+
+def test_what_was_stored_before_the_oldest_backup_goes(stage: Stage, instance: str) -> None:
+    api, rehearsed = stage
+    backup = archived(api, rehearsed, instance)
+    known = recovery(api, instance)
+    rehearsed.prune_archives()
+    assert (len(left(rehearsed)), left(rehearsed)[0]) == (894, "0000000007")
+    assert recovery(api, instance) == known
+    assert restore(api, instanceRef=instance, time="2001-09-09T02:00:00Z").status == HTTPStatus.OK
+    assert rehearsed.guests.orders[-1]["replay"]["runs"] == ["7-900"]
+    rehearsed.compact_archives()
+    assert left(rehearsed) == ["0000000007-0000000506", "0000000507-0000000900"]
+    backup_requests.create_backup(api, instance)
+    rehearsed.prune_archives()
+    assert len(left(rehearsed)) == 2
+    backup_requests.delete_backup(api, backup)
+    rehearsed.prune_archives()
+    assert left(rehearsed) == ["0000000507-0000000900"]
+    assert restore(api, instanceRef=instance, time="2001-09-09T02:00:00Z").status == HTTPStatus.OK
+    assert rehearsed.guests.orders[-1]["replay"]["runs"] == ["=507-900"]
+
+
+def test_without_a_backup_no_more_stays_than_the_next_one_needs(
+    stage: Stage, instance: str
+) -> None:
+    api, rehearsed = stage
+    backup_requests.delete_backup(api, archived(api, rehearsed, instance))
+    rehearsed.prune_archives()
+    assert left(rehearsed) == ["0000000900"]
+    says(rehearsed, instance)  # as an agent does that has just begun
+    backup_requests.create_backup(api, instance)
+    says(rehearsed, instance, sequence=900, since=TAKEN - 60, until=TAKEN + 3600.5)
+    rehearsed.prune_archives()
+    assert restore(api, instanceRef=instance, time="2001-09-09T02:00:00Z").status == HTTPStatus.OK
+    assert rehearsed.guests.orders[-1]["replay"]["runs"] == ["900-900"]
+
+
+@pytest.mark.parametrize(
+    ("reached", "stays"), [(None, 900), ("another", 900), ("this", 891)], ids=str
+)
+def test_a_backup_that_is_being_made_keeps_what_it_may_need(
+    stage: Stage, instance: str, reached: str | None, stays: int
+) -> None:
+    api, rehearsed = stage
+    backup = archived(api, rehearsed, instance)
+    (stream,) = streams(rehearsed, instance)
+    marked = {
+        "status": "BUILDING",
+        "taken_at": None,
+        "archive_stream": stream.id if reached == "this" else reached,
+        "archive_sequence": 10,
+    }
+    table = tables.backups
+    rehearsed.catalog.run(
+        lambda one: one.execute(update(table).where(table.c.id == backup).values(**marked))
+    )
+    rehearsed.prune_archives()
+    assert len(left(rehearsed)) == stays
+
+
+def test_nothing_goes_while_somebody_restores(stage: Stage, instance: str) -> None:
+    api, rehearsed = stage
+    archived(api, rehearsed, instance)
+    seen = []
+
+    def reached(kind: str, step: str, side: Side) -> None:
+        if (kind, step, side) == ("restore_instance", "open_backups", Side.AFTER_RECORD):
+            rehearsed.reached = killpoints.nothing
+            rehearsed.ask_for_pruning()
+            seen.append(streams(rehearsed, instance)[0].needed_from)
+
+    rehearsed.reached = reached
+    restore(api, instanceRef=instance, time="2001-09-09T02:00:00Z")
+    assert (seen, len(left(rehearsed))) == ([1], 900)
+    rehearsed.prune_archives()
+    assert len(left(rehearsed)) == 894
+
+
+def test_an_object_that_is_missing_where_it_is_needed_is_named(stage: Stage, instance: str) -> None:
+    api, rehearsed = stage
+    archived(api, rehearsed, instance)
+    rehearsed.prune_archives()
+    lose(rehearsed, 450)
+    answer = restore(api, instanceRef=instance, time="2001-09-09T02:00:00Z")
+    made = api.request("GET", f"instances/{answer.body['instance']['id']}").body["instance"]
+    assert "object 0000000450 of the archive is missing" in made["fault"]["message"]
+
+
+def test_a_stream_that_ended_goes_with_its_last_backup(stage: Stage, instance: str) -> None:
+    api, rehearsed = stage
+    backup = archived(api, rehearsed, instance)
+    says(rehearsed, instance, sequence=900, since=TAKEN - 60, until=TAKEN + 3600.5, ended=True)
+    rehearsed.carry_archives_on()
+    says(rehearsed, instance, sequence=5, since=TAKEN + 4000, until=TAKEN + 7200)
+    rehearsed.guests.vault.taken_at = TAKEN + 5000
+    later = backup_requests.create_backup(api, instance)
+    rehearsed.sweep()
+    assert left(rehearsed)[0] == "0000000007"
+    known = streams(rehearsed, instance)
+    assert [stream.needed_from for stream in known] == [7, 5]
+    backup_requests.delete_backup(api, backup)
+    rehearsed.sweep()
+    assert [stream.live for stream in streams(rehearsed, instance)] == [True]
+    assert left(rehearsed) == []
+    backup_requests.delete_backup(api, later)
+
+
+def test_a_failed_removal_is_tried_again(stage: Stage, instance: str) -> None:
+    api, rehearsed = stage
+    archived(api, rehearsed, instance)
+    vault = rehearsed.guests.vault
+
+    def refuse(verb: str) -> None:
+        if verb == "remove":
+            raise errors.Failed("the storage refuses it")
+
+    vault.fails = refuse
+    rehearsed.prune_archives()
+    assert len(left(rehearsed)) == 900
+    vault.fails = lambda _verb: None
+    rehearsed.prune_archives()
+    assert len(left(rehearsed)) == 894
 
 
 def test_an_archive_is_compacted_and_restored_all_the_same(stage: Stage, instance: str) -> None:

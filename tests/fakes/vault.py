@@ -25,6 +25,8 @@ class FakeVault:
     fails: Callable[[str], None] = lambda _verb: None
     restored_size: int = 1 << 20
     """What guests say that a volume needs."""
+    taken_at: float = 1e9
+    """When they say that backups were taken."""
 
     def account(self, project_id: str) -> str:
         return f"of-{project_id}"
@@ -112,7 +114,7 @@ class FakeVault:
             segments=tuple(segments),
             data_size=1 << 20,
             restored_size=self.restored_size,
-            taken_at=1e9,
+            taken_at=self.taken_at,
             engine_version="11.8.2",
             seconds=0.1,
             position={"lsn": str(len(self.objects)), "binlog": "binlog.000001:4711"},

@@ -10,6 +10,7 @@ from dbaas.taskmanager.flows.create_backup import CREATE_BACKUP
 from dbaas.taskmanager.flows.create_instance import CREATE_INSTANCE, RESTORE_INSTANCE
 from dbaas.taskmanager.flows.delete_backups import DELETE_BACKUPS
 from dbaas.taskmanager.flows.delete_instance import BACK_UP_AND_DELETE_INSTANCE, DELETE_INSTANCE
+from dbaas.taskmanager.flows.prune_archive import PRUNE_ARCHIVE
 from dbaas.taskmanager.flows.reset_status import RESET_STATUS
 from dbaas.taskmanager.flows.resize_flavor import RESIZE_FLAVOR
 from dbaas.taskmanager.flows.resize_volume import RESIZE_VOLUME
@@ -34,6 +35,7 @@ FLOWS: Mapping[str, Flow[Any]] = {
         DELETE_INSTANCE,
         DISABLE_ROOT,
         ENABLE_ROOT,
+        PRUNE_ARCHIVE,
         RESET_STATUS,
         RESIZE_FLAVOR,
         RESIZE_VOLUME,

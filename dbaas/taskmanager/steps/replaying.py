@@ -1,7 +1,7 @@
 """What is played on a backup that is restored to a moment: the objects of an archive, and leave to
 read them."""
 
-from dbaas.catalog import archives
+from dbaas.catalog import archive_needs, archives
 from dbaas.catalog.archives import StreamRecord
 from dbaas.catalog.records import BackupRecord
 from dbaas.contract import archives as names
@@ -16,9 +16,6 @@ GRANTED = 900.0
 AHEAD = 128
 """Objects for which a guest has leave in advance, where each needs its own."""
 
-MARK = "archive"
-"""In a backup's position: how far its instance's archive was when it began, as `stream:number`."""
-
 
 def order(restore: RestoreFrom, base: BackupRecord, services: Services) -> ArchiveReplay | None:
     """Return what is to be played; None where a backup alone is restored."""
@@ -30,8 +27,11 @@ def order(restore: RestoreFrom, base: BackupRecord, services: Services) -> Archi
     position = base.position or {}
     if "binlog" not in position:
         raise errors.Failed("The backup does not say where in the log it is.")
+    if stream.report.until < restore.until:
+        raise errors.Unavailable("How far the archive is that is needed is not known just now.")
     found = services.vault(stream.storage).listing(_place(stream))
-    runs = names.covering(found, _first(stream, position.get(MARK, "")), stream.report.sequence)
+    first = archive_needs.first_object(stream, base.reached)
+    runs = names.covering(found, first, stream.report.sequence)
     return ArchiveReplay(
         strategy=stream.strategy,
         instance=stream.instance_id,
@@ -50,19 +50,6 @@ def renewed(replay: ArchiveReplay, wants: int, services: Services) -> Grant:
     if stream is None:
         raise errors.Failed("The archive is gone.")
     return _grant(stream, replay.runs, wants, services)
-
-
-def mark(stream: StreamRecord | None) -> dict[str, str]:
-    """Return what a backup that begins now remembers of its instance's archive."""
-    if stream is None or stream.report is None:
-        return {}
-    return {MARK: f"{stream.id}:{stream.report.sequence}"}
-
-
-def _first(stream: StreamRecord, marked: str) -> int:
-    """Return from which object on the log is needed: the last one before the backup began."""
-    id_, _, number = marked.rpartition(":")
-    return max(1, int(number)) if id_ == stream.id and number.isdecimal() else 1
 
 
 def _grant(stream: StreamRecord, runs: tuple[str, ...], first: int, services: Services) -> Grant:

@@ -3,7 +3,7 @@
 import hashlib
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from dbaas.catalog import archives, backups
 from dbaas.catalog.records import BackupRecord
@@ -14,7 +14,7 @@ from dbaas.contract.requests import CreateBackup
 from dbaas.contract.secret import Secret
 from dbaas.strategies.grants.base import Place, Stored
 from dbaas.taskmanager.flow import HOUR, Step
-from dbaas.taskmanager.steps import attending, replaying
+from dbaas.taskmanager.steps import attending
 from dbaas.taskmanager.steps.services import Services
 from dbaas.taskmanager.toolbox import Toolbox
 
@@ -40,7 +40,6 @@ class Storing:
     key: Secret | None = None
     grant: Grant | None = None
     since: dict[str, str] = field(default_factory=dict)
-    marked: dict[str, str] = field(default_factory=dict)
     stored: StoredBackup | None = None
     manifest_sha256: str = ""
 
@@ -52,8 +51,7 @@ def prepare_storage(op: Storing, tools: Toolbox) -> None:
     vault = services.vault(wanted.storage)
     row = services.catalog.read(lambda unit: backups.show(unit, wanted.backup_id, None))
     op.account = vault.account(row.project_id)
-    archive = services.catalog.read(lambda unit: archives.live(unit, op.instance_id))
-    op.marked = replaying.mark(archive)
+    reached = services.catalog.read(lambda unit: archives.reached(unit, op.instance_id))
     op.since = _position_of(wanted.parent_id, services)
     place = Place(op.account, wanted.container, prefix(wanted.backup_id))
     tools.effect(lambda: vault.ensure(place))
@@ -61,7 +59,9 @@ def prepare_storage(op: Storing, tools: Toolbox) -> None:
     op.grant = vault.grant(place, "PUT", _names(1), GRANTED)
     sealed = services.sealer.hide(key)
     account = op.account
-    tools.write(lambda unit: backups.begin(unit, wanted.backup_id, sealed, account, GRANTED))
+    tools.write(
+        lambda unit: backups.begin(unit, wanted.backup_id, sealed, account, GRANTED, reached)
+    )
 
 
 def _position_of(parent_id: str, services: Services) -> dict[str, str]:
@@ -159,7 +159,6 @@ def _manifest(op: Storing, row: BackupRecord, stored: StoredBackup) -> Manifest:
 def record_backup(op: Storing, tools: Toolbox) -> None:
     """Call it complete: from now on it can be restored."""
     stored, services = _stored(op), tools.services
-    stored = replace(stored, position={**stored.position, **op.marked})
     vault = services.vault(op.backup.storage)
     location = vault.location(place_of(op), MANIFEST)
     tools.write(

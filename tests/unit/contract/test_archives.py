@@ -26,6 +26,12 @@ def test_a_number_that_is_missing_is_named() -> None:
         archives.covering([*names(1, 2, 4), "manifest"], 1, 4)
 
 
+def test_only_what_lies_before_goes_whole() -> None:
+    there = [*names(1, 2, 3, 4, 5), archives.merged_name(1, 3), archives.merged_name(3, 5), "other"]
+    assert archives.before(there, 5) == (archives.merged_name(1, 3), *names(1, 2, 3, 4))
+    assert archives.before(there, 1) == ()
+
+
 SIZES = st.dictionaries(
     st.integers(1, 60).map(archives.single_name), st.sampled_from([1, 1 << 20, 1 << 24])
 )
