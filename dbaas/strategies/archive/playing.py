@@ -108,7 +108,7 @@ def portions(pieces: Iterable[Piece], goal: Goal) -> Iterator[Portion]:
         if (_number(head.file), head.end) <= (_number(begin.file), begin.offset):
             continue
         if begin.file:
-            begin = _entered(begin, head.file, head.begin)
+            begin = _entered(begin, head)
         first = max(head.begin, begin.offset)
         begin = Spot()
         fitting = [commit for commit in head.commits if commit.at <= goal.until]
@@ -128,21 +128,26 @@ def _check_follows(before: Head | None, head: Head) -> None:
     if before is None:
         return
     same = head.file == before.file and head.begin == before.end
-    following = _number(head.file) == _number(before.file) + 1
-    if head.sequence != before.sequence + 1 or not (same or following):
+    if head.sequence != before.sequence + 1 or not (same or _begins_after(before.file, head)):
         raise errors.Failed(f"the archive has a gap before its piece {head.sequence}")
 
 
-def _entered(begin: Spot, file: str, first: int) -> Spot:
+def _entered(begin: Spot, head: Head) -> Spot:
     """Return from where on the first piece that counts is played; raise `Failed` for a gap."""
-    if file == begin.file and first <= begin.offset:
+    if head.file == begin.file and head.begin <= begin.offset:
         return begin
-    if _number(file) == _number(begin.file) + 1:
-        return Spot()  # nothing was logged in that file after the begin
+    if _begins_after(begin.file, head):
+        return Spot()  # nothing was committed in that file after the begin
     raise errors.Failed(
-        f"the archive begins at {file}:{first}, after {begin.file}:{begin.offset}, where it is"
-        " needed from"
+        f"the archive begins at {head.file}:{head.begin}, after {begin.file}:{begin.offset}, where"
+        " it is needed from"
     )
+
+
+def _begins_after(file: str, head: Head) -> bool:
+    """Return whether a piece is the first of a later file: there is none of what has no commits."""
+    first = head.begin == len(MAGIC) + len(bytes.fromhex(head.description))
+    return first and _number(head.file) > _number(file)
 
 
 def _number(file: str) -> int:

@@ -10,12 +10,15 @@ from dbaas.strategies.archive.base import Goal, Spot
 from dbaas.strategies.archive.events import MAGIC
 from dbaas.strategies.archive.pieces import Commit, Head, Piece
 
+DESCRIPTION = b"header"
+"""Behind it, the first event is at 10."""
+
 
 def piece(number: int, file: int, begin: int, *commits: tuple[int, float], end: int = 0) -> Piece:
     end = end or commits[-1][0]
     head = Head(
         "i", "s", number, f"log.{file:06d}", begin, end, tuple(Commit(*each) for each in commits),
-        b"d".hex(),
+        DESCRIPTION.hex(),
     )  # fmt: skip
     return pieces.pack(head, bytes(range(begin, end)))
 
@@ -33,7 +36,7 @@ def played(goal: Goal, tmp_path: Path, once: int = 1000) -> list[bytes]:
 
 
 def content(begin: int, end: int) -> bytes:
-    return MAGIC + b"d" + bytes(range(begin, end))
+    return MAGIC + DESCRIPTION + bytes(range(begin, end))
 
 
 def test_each_file_is_put_together_again(tmp_path: Path) -> None:
@@ -58,6 +61,17 @@ def test_nothing_is_played_where_nothing_was_committed_in_time(tmp_path: Path) -
 def test_much_is_played_in_parts_between_transactions(tmp_path: Path) -> None:
     parts = [content(10, 30), content(30, 40), content(10, 70)]
     assert played(Goal(Spot(), 9.0), tmp_path, once=10) == parts
+
+
+def test_files_without_commits_are_no_gap(tmp_path: Path) -> None:
+    row = [ROW[0], piece(2, 4, 10, (20, 3.0))]
+    for begin in (Spot(), Spot("log.000001", 30), Spot("log.000002", 40)):
+        assert content(10, 20) in [
+            part.path.read_bytes() for part in playing.parts(row, Goal(begin, 9.0), tmp_path)
+        ]
+    for later in (Spot("log.000001", 30), Spot("log.000003", 40)):
+        with pytest.raises(errors.Failed, match="needed from"):
+            list(playing.parts([piece(1, 4, 12, (20, 3.0))], Goal(later, 9.0), tmp_path))
 
 
 @pytest.mark.parametrize("missing", [1, 2, 3])
