@@ -34,7 +34,8 @@ AHEAD = 128
 """Objects for which leave is wanted before they are there."""
 KEPT_SHARE, KEPT_SECONDS = 0.1, 86400.0
 """Of what was stored, so much of the volume, and for so long, stays in the engine's own log."""
-TENDED_EVERY = 10.0
+TENDED_EVERY = 1.0
+"""Seconds: a database writes hundreds of MiB meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -184,8 +185,11 @@ class Archiver:
         order = self._order
         record = self._known(order)
         log = self._log_of(order.strategy) if order else None
-        if order is None or record is None or record.ended or log is None:
+        if order is None or record is None or log is None:
             self._tail = None
+            return False
+        if record.ended:
+            self._give_up(log, log.tail(Spot(), 0.0), order)  # it is for nobody
             return False
         if self._tail is None:
             self._tail = log.tail(record.spot, record.until)
@@ -236,17 +240,18 @@ class Archiver:
         was_behind = self._pending > self._bound(order) / 2
         self._pending = tail.pending
         done = tail.behind()
-        if self._pending > self._bound(order):
-            log.forget(Path(tail.newest))
-            raise Broken(
+        if self._give_up(log, tail, order):
+            self._end(
                 f"{self._pending >> 20} MiB of the log were not stored: more than may wait on the"
                 " volume; they are given up"
             )
+            return
         if was_behind != (self._pending > self._bound(order) / 2):
             LOG.warning("%d MiB of the log wait to be archived", self._pending >> 20)
             self._announce()
         kept = sum(size for _, size in done)
-        most = volumes.usage(self._volume).total * KEPT_SHARE
+        room = volumes.usage(self._volume)
+        most = min(room.total * KEPT_SHARE, room.total - room.used)
         gone = 0
         for path, size in done:
             if kept <= most and self._clock() - path.stat().st_mtime < KEPT_SECONDS:
@@ -256,8 +261,17 @@ class Archiver:
         if gone:
             log.forget(done[gone][0] if gone < len(done) else Path(tail.spot.file))
 
+    def _give_up(self, log: ArchiveStrategy, tail: Tail, order: ArchiveOrder) -> bool:
+        """Have what waits removed, and return True, where it is more than may wait."""
+        if tail.pending <= self._bound(order):
+            return False
+        log.forget(Path(tail.newest))
+        return True
+
     def _bound(self, order: ArchiveOrder) -> float:
-        return volumes.usage(self._volume).total * order.share
+        """Return how many bytes may wait: never more than there is room for besides."""
+        room = volumes.usage(self._volume)
+        return min(room.total * order.share, room.total - room.used)
 
     # Storing
 
@@ -266,9 +280,10 @@ class Archiver:
         while not self._stopping:
             self._due.wait()
             self._due.clear()
-            while not self._stopping and (work := self._begin()) is not None:
+            more = True
+            while more and not self._stopping:
                 try:
-                    self._store(*work)
+                    more = self._store_next()
                     pause = RETRY_FIRST
                 except Broken as error:
                     self._end(error.text)
@@ -278,6 +293,13 @@ class Archiver:
                     pause = min(2 * pause, RETRY_LONGEST)
                 finally:
                     self._storing = False
+
+    def _store_next(self) -> bool:
+        """Return whether there was anything to store."""
+        work = self._begin()
+        if work is not None:
+            self._store(*work)
+        return work is not None
 
     def _begin(self) -> tuple[ArchiveOrder, Record, Cut, Tail] | None:
         """Return what is to be stored now, if anything is; it is planned on the volume."""
@@ -370,10 +392,13 @@ class Archiver:
     def _end(self, why: str) -> None:
         """Begin nothing more in this stream: it would have a gap."""
         with self._lock:
-            LOG.error("the archive's stream has ended: %s", why)
-            if self._record is not None:
-                self._keep(replace(self._record, ended=why, planned=0))
             self._tail = None
+            if self._record is None or self._record.ended:
+                return
+            LOG.error("the archive's stream has ended: %s", why)
+            self._record = replace(self._record, ended=why, planned=0)
+            with suppress(OSError):  # where it cannot be noted, it is seen again
+                self._keep(self._record)
         self._announce()
 
     def _complain(self, error: Exception) -> None:

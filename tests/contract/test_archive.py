@@ -22,6 +22,7 @@ from tests.contract.engine_guest import Guest
 
 KEY = Secret("5a" * 32)
 INSTANCE, STREAM = "11111111-2222-3333-4444-555555555555", "99999999-2222-3333-4444-555555555555"
+NEXT = "99999999-3333-3333-4444-555555555555"
 PREFIX = f"log-{INSTANCE}/{STREAM}/"
 
 
@@ -39,16 +40,22 @@ def order() -> Prepare:
     return Prepare("mariadb", "11.8", 512, 4711, certificate, (), (UserSpec("ann", Secret("x")),))
 
 
-def grant(at: str, method: str) -> Grant:
-    return Grant("local", method, Secret(f"{at}/{PREFIX}{{name}}?method={method}&signature=good"))
+def grant(at: str, method: str, stream: str = STREAM) -> Grant:
+    url = f"{at}/log-{INSTANCE}/{stream}/{{name}}?method={method}&signature=good"
+    return Grant("local", method, Secret(url))
 
 
-def begin(guest: Guest, order: Prepare) -> str:
+def begin(guest: Guest, order: Prepare, share: float = 0.25) -> str:
     at = str(guest.call("store"))
     guest.call("be_hosted_agent")
     guest.order("prepare", order)
-    guest.order("archive", ArchiveOrder("binlog", INSTANCE, STREAM, KEY, grant(at, "PUT")))
+    archive(guest, at, share=share)
     return at
+
+
+def archive(guest: Guest, at: str, stream: str = STREAM, share: float = 0.25) -> None:
+    wanted = ArchiveOrder("binlog", INSTANCE, stream, KEY, grant(at, "PUT", stream), share=share)
+    guest.order("archive", wanted)
 
 
 def stored(guest: Guest, until: float, patience: float = 15.0) -> Any:
@@ -64,9 +71,16 @@ def stored(guest: Guest, until: float, patience: float = 15.0) -> Any:
     return said
 
 
-def replay(guest: Guest, at: str, until: float, last: int, begin: str = "binlog.000001:0") -> float:
-    runs = (f"1-{last}",)
-    order = ArchiveReplay("binlog", INSTANCE, STREAM, KEY, grant(at, "GET"), runs, begin, until)
+def replay(
+    guest: Guest,
+    at: str,
+    until: float,
+    last: int,
+    begin: str = "binlog.000001:0",
+    stream: str = STREAM,
+) -> float:
+    runs, leave = (f"1-{last}",), grant(at, "GET", stream)
+    order = ArchiveReplay("binlog", INSTANCE, stream, KEY, leave, runs, begin, until)
     return float(guest.call("play", codec.dump(order), "/var/lib/dbaas/volume/base"))
 
 
@@ -207,13 +221,13 @@ def test_what_the_tenant_throws_away_of_the_log_ends_the_stream(
     guest.call("administer", "CREATE DATABASE shop")
     stored(guest, time.time())
     guest.call("administer", "RESET MASTER")
-    assert "binlog.000001" in ended(guest)["fault"]
+    assert "binlog.000001" in said_once(guest, "ended")["fault"]
 
 
-def ended(guest: Guest) -> Any:
-    """Wait until the stream has ended; return what the guest says then."""
+def said_once(guest: Guest, what: str) -> Any:
+    """Wait until the guest says that it is so; return all that it says then."""
     expired = time.monotonic() + 15
-    while not (said := guest.call("archived"))["ended"]:
+    while not (said := guest.call("archived"))[what]:
         assert time.monotonic() < expired, said
         time.sleep(0.05)
     return said
@@ -231,7 +245,7 @@ def test_a_log_that_was_begun_anew_while_no_agent_ran_ends_the_stream(
     ((file, offset, *_),) = guest.call("administer", "SHOW MASTER STATUS")
     assert (file, int(offset) > 16000) == ("binlog.000001", True)
     guest.call("be_hosted_agent")
-    assert "binlog.000001 is not the one that was archived" in ended(guest)["fault"]
+    assert "binlog.000001 is not the one that was archived" in said_once(guest, "ended")["fault"]
 
 
 def test_the_log_may_lose_what_was_archived_and_agent_and_server_may_begin_anew(
@@ -252,3 +266,54 @@ def test_the_log_may_lose_what_was_archived_and_agent_and_server_may_begin_anew(
         assert stored(guest, time.time())["fault"] == ""
     ((newest, *_),) = guest.call("administer", "SHOW MASTER STATUS")
     assert newest == "binlog.000004"
+
+
+def test_a_log_that_outgrows_what_may_wait_is_given_up_and_the_next_stream_is_whole(
+    guest: Guest, order: Prepare
+) -> None:
+    at = begin(guest, order, share=0.06)  # of a GiB, in which a file of the log has 16 MiB
+    guest.call("administer", "CREATE DATABASE shop", "CREATE TABLE shop.t (n INT, x LONGTEXT)")
+    stored(guest, time.time())
+    guest.call("fail", "*", *["503"] * 10000)
+    row = "INSERT INTO shop.t SELECT 1, REPEAT(MD5(RAND()), 64000)"  # 2 MB
+    guest.call("administer", *[row] * 17)
+    behind = said_once(guest, "behind")
+    assert not behind["ended"]
+    assert 0.03 * 2**30 < behind["pending"] < 0.06 * 2**30
+    assert "503" in behind["fault"]
+    guest.call("administer", *[row] * 20)
+    assert "were not stored: more than may wait" in said_once(guest, "ended")["fault"]
+    for _ in range(10):  # of what comes now, nothing is stored, and no more waits than may
+        guest.call("administer", *[row] * 4)
+        time.sleep(0.1)
+    time.sleep(1.5)
+    files = guest.call("administer", "SHOW BINARY LOGS")
+    assert sum(int(size) for _, size in files) < 0.06 * 2**30 + (16 << 20)
+    assert files[0][0] != "binlog.000001"
+    archive(guest, at, NEXT)
+    place = base(guest)
+    guest.call("administer", "INSERT INTO shop.t VALUES (2, '')")
+    guest.call("fail", "*")
+    said = stored(guest, time.time())
+    assert (said["stream"], said["fault"], said["behind"]) == (NEXT, "", False)
+    replay(guest, at, time.time(), said["sequence"], place, NEXT)
+    run_on_base(guest)
+    counted = guest.call("administer", "SELECT COUNT(*), MAX(n) FROM shop.t")
+    assert counted == [["78", "2"]]
+
+
+def test_a_log_that_waits_leaves_room_for_the_data(guest: Guest, order: Prepare) -> None:
+    begin(guest, order)
+    guest.call("administer", "CREATE DATABASE shop", "CREATE TABLE shop.t (x LONGTEXT)")
+    guest.call("administer", "INSERT INTO shop.t VALUES ('')")
+    stored(guest, time.time())
+    guest.call("fail", "*", *["503"] * 10000)
+    volume = "/var/lib/dbaas/volume"
+    free = int(guest.call("run", "stat", "-f", "-c", "%f", volume)) * 4096
+    guest.call("run", "fallocate", "-l", str(free - (200 << 20)), f"{volume}/full")
+    for _ in range(120):  # 4 MB of the log each, and hardly any data
+        guest.call("administer", "UPDATE shop.t SET x = REPEAT(MD5(RAND()), 64000)")
+        time.sleep(0.03)
+    said = said_once(guest, "ended")
+    assert "MiB of the log were not stored" in said["fault"]
+    assert said["pending"] < 150 << 20

@@ -90,10 +90,11 @@ class BinlogTail:
     @property
     def pending(self) -> int:
         names = self._names()
-        if self._spot.file not in names:
+        if self._spot.file in names:
+            names = names[names.index(self._spot.file) :]
+        elif self._spot.file:
             return 0
-        waiting = names[names.index(self._spot.file) :]
-        return max(0, sum(self._size(name) for name in waiting) - self._spot.offset)
+        return max(0, sum(self._size(name) for name in names) - self._spot.offset)
 
     @property
     def newest(self) -> str:
