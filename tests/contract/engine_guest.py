@@ -46,6 +46,11 @@ class Guest:
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self._process = process
 
+    @property
+    def network(self) -> Path:
+        """Its network namespace, which others may enter once it has answered."""
+        return Path(f"/proc/{self._process.pid}/ns/net")
+
     def call(self, method: str, *arguments: Any, **named: Any) -> Any:
         """Return what the driver's method does, or raise its error; `Refused` is the database's."""
         assert self._process.stdin

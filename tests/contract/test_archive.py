@@ -34,6 +34,10 @@ def guest() -> Iterator[Guest]:
 
 @pytest.fixture
 def order() -> Prepare:
+    return preparation()
+
+
+def preparation() -> Prepare:
     authority = certificates.create_authority("tests")
     issued = certificates.issue(authority, "instance", ["127.0.0.1"], [], 1)
     certificate = ServerCertificate(issued.cert_pem, issued.key_pem, authority.cert_pem)
