@@ -86,6 +86,11 @@ def of_instance(unit: Unit, instance_id: str) -> tuple[StreamRecord, ...]:
     return tuple(_record(row) for row in unit.execute(query.order_by(_streams.c.created_at)))
 
 
+def everything(unit: Unit) -> tuple[StreamRecord, ...]:
+    """Return the streams of all instances."""
+    return tuple(_record(row) for row in unit.execute(_ALL))
+
+
 def live(unit: Unit, instance_id: str) -> StreamRecord | None:
     """Return the stream that the instance's log goes to, if it is archived."""
     return next((each for each in of_instance(unit, instance_id) if each.live), None)
@@ -328,6 +333,11 @@ def in_hand(unit: Unit, stream_id: str, operation_id: str) -> None:
     unit.execute(
         update(_streams).where(_streams.c.id == stream_id).values(operation_id=operation_id)
     )
+
+
+def at_work(unit: Unit) -> frozenset[str]:
+    """Return the streams that an operation is at."""
+    return frozenset(unit.scalars(select(_streams.c.id).where(_at_work())))
 
 
 def _at_work() -> Any:

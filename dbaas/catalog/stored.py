@@ -1,11 +1,11 @@
-"""What the catalog says of backups' objects in storages: for the audit."""
+"""What the catalog says of the objects of backups and archives in storages: for the audit."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import and_, select
 
-from dbaas.catalog import tables
+from dbaas.catalog import archives, tables
 from dbaas.catalog.moments import NOW
 from dbaas.catalog.unit import Unit
 from dbaas.contract.backups import BackupStatus
@@ -31,7 +31,34 @@ class Kept:
     """Whether somebody may still write there."""
 
 
-def everything(unit: Unit) -> list[Kept]:
+@dataclass(frozen=True)
+class KeptStream:
+    """A stream of an archive; nobody needs its objects before number `first`."""
+
+    id: str
+    instance_id: str
+    storage: str
+    account: str
+    container: str
+    first: int
+    last: int = field(compare=False)
+    """The last one that is known to be stored; there may be more meanwhile."""
+    is_at_work: bool
+
+
+def streams(unit: Unit) -> list[KeptStream]:
+    """Return all that there are."""
+    busy = archives.at_work(unit)
+    return [
+        KeptStream(
+            *(one.id, one.instance_id, one.storage, one.account, one.container),
+            *(one.needed_from, one.report.sequence if one.report else 0, one.id in busy),
+        )
+        for one in archives.everything(unit)
+    ]
+
+
+def backups(unit: Unit) -> list[Kept]:
     """Return all that ever had a place; those that were registered are somebody else's."""
     at_work = and_(
         _operations.c.id == _backups.c.operation_id,

@@ -11,13 +11,19 @@ from dataclasses import dataclass
 
 from dbaas.contract import errors
 
+_INSTANCES = "log-"
 _SINGLE = re.compile(r"\d{10}")
 _MERGED = re.compile(r"(\d{10})-(\d{10})")
 
 
 def prefix(instance_id: str, stream: str) -> str:
     """Return what the names of all objects of a stream begin with."""
-    return f"log-{instance_id}/{stream}/"
+    return f"{_INSTANCES}{instance_id}/{stream}/"
+
+
+def instance_of(group: str) -> str | None:
+    """Return whose archive is below a name up to its first slash; None: it is none."""
+    return group.removeprefix(_INSTANCES) if group.startswith(_INSTANCES) else None
 
 
 @dataclass(frozen=True, order=True)

@@ -10,7 +10,6 @@ import typer
 from rich.table import Column, Table
 
 from dbaas.catalog import guests, ledger, operation_views
-from dbaas.catalog import stored as catalogued
 from dbaas.cloud import drivers
 from dbaas.cloud.base import Cloud
 from dbaas.common import sealing
@@ -198,19 +197,19 @@ def audit(
             OUT.print(f"removed {one.kind} {one.name}")
         stuck = ours.catalog.read(operation_views.stuck)
         storages = vaults.load(ours.conf, sealing.from_conf(ours.conf))
-        kept = ours.catalog.read(catalogued.everything)
-        strays = stored.compare(storages, kept)
-        strays = stored.still(strays, kept, ours.catalog.read(catalogued.everything))
+        known_stored = ours.catalog.read(stored.known)
+        strays = stored.compare(storages, known_stored)
+        strays = stored.still(strays, known_stored, ours.catalog.read(stored.known))
         swept = [stray for stray in strays if stray.is_ours and fix]
         for stray in stored.remove_all(storages, swept):
-            OUT.print(f"removed objects of backup {stray.backup}")
+            OUT.print(f"removed objects of {stray.kind} {stray.id}")
     table = Table("kind", Column("name", overflow="fold"), "problem")
     for one in differences:
         if one not in left:
             table.add_row(one.kind, one.name, one.problem)
     for stray in strays:
         if stray not in swept:
-            table.add_row("backup", stray.backup, stray.problem)
+            table.add_row(stray.kind, stray.id, stray.problem)
     for operation_id in stuck:
         table.add_row("operation", operation_id, "is stuck")
     wrong = table.row_count
@@ -220,6 +219,6 @@ def audit(
         advice = ADVICE | stored.ADVICE
         for problem in sorted(advice.keys() & problems):
             OUT.print(advice[problem])
-    found = f"{findings.compared} objects in the ledger, {len(kept)} backups"
-    OUT.print(f"{found}, {wrong} differences")
+    found = f"{findings.compared} objects in the ledger, {len(known_stored.backups)} backups"
+    OUT.print(f"{found}, {len(known_stored.streams)} archives' streams, {wrong} differences")
     sys.exit(1 if wrong else 0)

@@ -1,12 +1,14 @@
-"""The audit of storages: do they have the objects of our backups, and of no other?"""
+"""The audit of storages: do they have the objects of our backups and archives, and no other?"""
 
 import hashlib
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from dbaas.catalog.stored import Kept
-from dbaas.contract import errors
+from dbaas.catalog import stored
+from dbaas.catalog.stored import Kept, KeptStream
+from dbaas.catalog.unit import Unit
+from dbaas.contract import archives, errors
 from dbaas.contract.backups import MANIFEST, BackupStatus, prefix, read_manifest
 from dbaas.strategies.grants.base import Place, Vault
 
@@ -24,11 +26,15 @@ ADVICE = {
 _GONE = (BackupStatus.FAILED, BackupStatus.DELETED)
 
 
+BACKUP, ARCHIVE = "backup", "archive"
+
+
 @dataclass(frozen=True)
 class Stray:
-    """A backup on which the storage and the catalog differ."""
+    """A backup, or a stream of an archive, on which the storage and the catalog differ."""
 
-    backup: str
+    kind: str
+    id: str
     problem: str
     place: Place
     storage: str
@@ -39,24 +45,44 @@ class Stray:
         return self.problem == LEFT
 
 
-def compare(vaults: Mapping[str, Vault], kept: Iterable[Kept]) -> list[Stray]:
+@dataclass(frozen=True)
+class Known:
+    """What the catalog says of all there should be."""
+
+    backups: Sequence[Kept]
+    streams: Sequence[KeptStream]
+
+    @property
+    def by_id(self) -> dict[str, Kept | KeptStream]:
+        everything: list[Kept | KeptStream] = [*self.backups, *self.streams]
+        return {one.id: one for one in everything}
+
+
+def known(unit: Unit) -> Known:
+    return Known(stored.backups(unit), stored.streams(unit))
+
+
+def compare(vaults: Mapping[str, Vault], known: Known) -> list[Stray]:
     """Compare both ways; what an operation is at, or somebody may still write to, is left out."""
-    known = {one.id: one for one in kept}
-    found = [stray for one in known.values() for stray in _incomplete(vaults, one)]
-    places = {(one.storage, one.account, one.container) for one in known.values()}
+    found = [stray for one in known.backups for stray in _incomplete(vaults, one)]
+    found += [stray for each in known.streams for stray in _torn(vaults, each)]
+    places = {(one.storage, one.account, one.container) for one in known.by_id.values()}
     for storage, account, container in sorted(places):
         vault = _vault(vaults, storage)
-        for backup in vault.backups(account, container):
-            place = Place(account, container, prefix(backup))
-            if problem := _problem(backup, known.get(backup)):
-                found.append(Stray(backup, problem, place, storage))
+        whole = Place(account, container, "")
+        for group in vault.groups(whole):
+            instance = archives.instance_of(group)
+            if instance is None:
+                found += _odd_backup(group, storage, whole, known)
+            else:
+                found += _odd_streams(instance, group, storage, whole, vault, known)
     return found
 
 
-def still(strays: Iterable[Stray], before: Iterable[Kept], now: Iterable[Kept]) -> list[Stray]:
+def still(strays: Iterable[Stray], before: Known, now: Known) -> list[Stray]:
     """Return those of which the catalog says what it said before the storage was looked at."""
-    old, new = ({one.id: one for one in kept} for kept in (before, now))
-    return [stray for stray in strays if old.get(stray.backup) == new.get(stray.backup)]
+    old, new = before.by_id, now.by_id
+    return [stray for stray in strays if old.get(stray.id) == new.get(stray.id)]
 
 
 def remove_all(vaults: Mapping[str, Vault], left: Iterable[Stray]) -> Iterator[Stray]:
@@ -66,11 +92,37 @@ def remove_all(vaults: Mapping[str, Vault], left: Iterable[Stray]) -> Iterator[S
         yield stray
 
 
-def _problem(backup: str, known: Kept | None) -> str:
-    if known is None:
-        return UNKNOWN if _is_id(backup) else ""  # a tenant's own things are in his container, too
+def _odd_backup(id_: str, storage: str, whole: Place, known: Known) -> Iterator[Stray]:
+    if problem := _problem(id_, known.by_id.get(id_)):
+        yield Stray(BACKUP, id_, problem, replace(whole, prefix=prefix(id_)), storage)
+
+
+def _problem(id_: str, known: Kept | KeptStream | None) -> str:
+    if not isinstance(known, Kept):
+        return UNKNOWN if _is_id(id_) else ""  # a tenant's own things are in his container, too
     is_over = known.status in _GONE and not known.is_at_work and not known.is_granted
     return LEFT if is_over else ""
+
+
+def _odd_streams(
+    instance: str, group: str, storage: str, whole: Place, vault: Vault, known: Known
+) -> Iterator[Stray]:
+    ours = {one.id for one in known.streams if one.instance_id == instance}
+    for id_ in vault.groups(replace(whole, prefix=f"{group}/")):
+        if id_ not in ours and _is_id(id_):
+            place = replace(whole, prefix=archives.prefix(instance, id_))
+            yield Stray(ARCHIVE, id_, UNKNOWN, place, storage)
+
+
+def _torn(vaults: Mapping[str, Vault], one: KeptStream) -> Iterator[Stray]:
+    """Give a stream of which an object is missing that somebody may need."""
+    if one.is_at_work or one.last < one.first:
+        return
+    place = Place(one.account, one.container, archives.prefix(one.instance_id, one.id))
+    try:
+        archives.covering(_vault(vaults, one.storage).listing(place), one.first, one.last)
+    except errors.Failed as error:
+        yield Stray(ARCHIVE, one.id, error.text, place, one.storage)
 
 
 def _incomplete(vaults: Mapping[str, Vault], one: Kept) -> Iterator[Stray]:
@@ -78,7 +130,7 @@ def _incomplete(vaults: Mapping[str, Vault], one: Kept) -> Iterator[Stray]:
         return
     place = Place(one.account, one.container, prefix(one.id))
     for problem in _missing(_vault(vaults, one.storage), place, one):
-        yield Stray(one.id, problem, place, one.storage)
+        yield Stray(BACKUP, one.id, problem, place, one.storage)
 
 
 def _missing(vault: Vault, place: Place, one: Kept) -> Iterator[str]:

@@ -121,4 +121,4 @@ def test_a_depot_with_another_key_is_found_out(vault: Vault, home: Path) -> None
     other = storages.load(home, text.partition("[secrets]")[0])[1]
     with pytest.raises(errors.Failed, match="answers 403"):
         other.probe().look()
-    assert list(other.backups("dbaas-probe", "dbaas-probe")) == []
+    assert list(other.groups(Place("dbaas-probe", "dbaas-probe", ""))) == []

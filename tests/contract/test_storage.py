@@ -202,7 +202,7 @@ def test_what_is_cut_short_leaves_what_there_was(vault: Vault, place: Place) -> 
 def test_a_container_that_is_missing(vault: Vault, place: Place) -> None:
     nowhere = replace(place, container="nowhere")
     assert vault.listing(nowhere) == {}
-    assert list(vault.backups(nowhere.account, nowhere.container)) == []
+    assert list(vault.groups(replace(nowhere, prefix=""))) == []
     vault.delete(nowhere)
     with pytest.raises(errors.NotFound):
         vault.get(nowhere, MANIFEST, 10)
@@ -221,9 +221,23 @@ def test_containers_may_have_odd_names(vault: Vault, place: Place) -> None:
     location = vault.location(odd, MANIFEST)
     assert vault.locate(location) == (odd, MANIFEST)
     assert set(vault.listing(odd)) == {"00000001"}
-    assert list(vault.backups(odd.account, ODD)) == [odd.prefix[:-1]]
+    assert list(vault.groups(replace(odd, prefix=""))) == [odd.prefix[:-1]]
     vault.delete(odd)
-    assert list(vault.backups(odd.account, ODD)) == []
+    assert list(vault.groups(replace(odd, prefix=""))) == []
+
+
+def test_groups_are_found_below_a_prefix(vault: Vault, place: Place) -> None:
+    above = replace(place, prefix=f"log-{uuid.uuid4()}/")
+    streams = [replace(above, prefix=f"{above.prefix}{uuid.uuid4()}/") for _ in range(2)]
+    vault.ensure(above)
+    for stream in streams:
+        put(vault, stream, "0000000001", b"content")
+    names = {stream.prefix.split("/")[1] for stream in streams}
+    assert set(vault.groups(above)) == names
+    assert above.prefix[:-1] in set(vault.groups(replace(above, prefix="")))
+    for stream in streams:
+        vault.delete(stream)
+    assert list(vault.groups(above)) == []
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "../up", "x" * 257, "a\0b"])
@@ -283,12 +297,12 @@ def test_many_objects_are_listed_and_deleted_and_others_stay(vault: Vault, place
     assert connection is not None
     connection.close()
     assert sorted(vault.listing(place)) == names
-    assert place.prefix[:-1] in list(vault.backups(place.account, place.container))
+    assert place.prefix[:-1] in list(vault.groups(replace(place, prefix="")))
     vault.delete(place)
     assert vault.listing(place) == {}
     vault.delete(place)
     assert set(vault.listing(neighbour)) == {"00000001"}
-    found = list(vault.backups(place.account, place.container))
+    found = list(vault.groups(replace(place, prefix="")))
     assert place.prefix[:-1] not in found
     assert neighbour.prefix[:-1] in found
 
@@ -327,7 +341,7 @@ def test_a_storage_that_is_away_is_unavailable(kind: str, tmp_path: Path) -> Non
             lambda: vault.get(place, MANIFEST, 10),
             lambda: vault.size(place, MANIFEST),
             lambda: vault.delete(place),
-            lambda: list(vault.backups(place.account, place.container)),
+            lambda: list(vault.groups(replace(place, prefix=""))),
             lambda: vault.probe().look(),
         ):
             with pytest.raises(errors.Unavailable):

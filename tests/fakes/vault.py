@@ -87,15 +87,10 @@ class FakeVault:
         for name in names:
             self.objects.pop(_path(place) + name, None)
 
-    def backups(self, account: str, container: str) -> Iterator[str]:
-        start = f"{account}/{container}/"
-        yield from sorted(
-            {
-                path.removeprefix(start).partition("/")[0]
-                for path in self.objects
-                if path.startswith(start)
-            }
-        )
+    def groups(self, place: Place) -> Iterator[str]:
+        start = _path(place)
+        below = [path.removeprefix(start) for path in self.objects if path.startswith(start)]
+        yield from sorted({name.partition("/")[0] for name in below if "/" in name})
 
     def probe(self) -> Probe:
         raise NotImplementedError("nobody sets memory up")

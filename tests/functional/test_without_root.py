@@ -91,7 +91,7 @@ def test_the_demo_works_and_what_is_missing_is_said(user: User) -> None:
     said = user.run("make", "demo")
     for missing in ("no isolation", "no resize", "without root it is a directory"):
         assert missing in said
-    assert "0 objects in the ledger, 0 backups, 0 differences" in said
+    assert "0 objects in the ledger, 0 backups, 0 archives' streams, 0 differences" in said
 
 
 def test_an_instance_outlives_the_stack_and_keeps_its_rows(user: User) -> None:

@@ -88,8 +88,8 @@ class Vault(Protocol):
     def remove(self, place: Place, names: Sequence[str]) -> None:
         """Delete these objects below the prefix; one that is not there is fine."""
 
-    def backups(self, account: str, container: str) -> Iterator[str]:
-        """Yield the id of every backup that something is there of."""
+    def groups(self, place: Place) -> Iterator[str]:
+        """Yield what names below the prefix begin with, up to a slash: a container's backups."""
 
     def probe(self) -> Probe:
         """Return what an operator has to have set up for it."""

@@ -122,9 +122,9 @@ class LocalVault:
             for name in names:
                 self._path(place, name).unlink(missing_ok=True)
 
-    def backups(self, account: str, container: str) -> Iterator[str]:
+    def groups(self, place: Place) -> Iterator[str]:
         with self._there():
-            directory = self._shelves.container(account, container)
+            directory = self._shelves.container(place.account, place.container) / place.prefix
             found = sorted(directory.iterdir()) if directory.is_dir() else []
         yield from (path.name for path in found if path.is_dir() and path.name[0] != ".")
 

@@ -219,8 +219,8 @@ class S3Vault:
             LOG.warning("S3 did not delete %d objects: %s", len(failed), failed[0])
             raise errors.Unavailable("The object store did not delete all.")
 
-    def backups(self, account: str, container: str) -> Iterator[str]:
-        begin = _begin(Place(account, container, ""))
+    def groups(self, place: Place) -> Iterator[str]:
+        begin = _begin(place)
         for page in self._pages(Prefix=begin, Delimiter="/"):
             for one in page.get("CommonPrefixes", ()):
                 yield one["Prefix"].removeprefix(begin).rstrip("/")

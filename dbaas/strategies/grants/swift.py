@@ -281,16 +281,20 @@ class SwiftVault:
         except errors.NotFound:
             LOG.debug("%s was deleted already, and is still listed", key)
 
-    def backups(self, account: str, container: str) -> Iterator[str]:
-        real, name = _real(Place(account, container, ""))
+    def groups(self, place: Place) -> Iterator[str]:
+        real, name = _real(place)
         try:
             found = self._ask(
                 real,
-                lambda swift: swift.get_container(name, delimiter="/", full_listing=True)[1],
+                lambda swift: swift.get_container(
+                    name, prefix=place.prefix, delimiter="/", full_listing=True
+                )[1],
             )
         except errors.NotFound:
             return
-        yield from (one["subdir"].rstrip("/") for one in found if "subdir" in one)
+        for one in found:
+            if "subdir" in one:
+                yield one["subdir"].removeprefix(place.prefix).rstrip("/")
 
     def probe(self) -> Probe:
         return Probe(

@@ -235,7 +235,7 @@ def test_what_failed_is_swept_once_nobody_can_write_it(catalog: Catalog) -> None
 
 def test_the_audit_is_told_where_backups_are_and_who_is_at_them(catalog: Catalog) -> None:
     def kept() -> dict[str, Kept]:
-        return {one.id: one for one in catalog.read(stored.everything)}
+        return {one.id: one for one in catalog.read(stored.backups)}
 
     one, never = made(catalog, complete=False), new()
     catalog.run(lambda unit: backups.add(unit, never))

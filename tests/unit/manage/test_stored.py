@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from dbaas.catalog.stored import Kept
-from dbaas.contract import errors
+from dbaas.catalog.stored import Kept, KeptStream
+from dbaas.contract import archives, errors
+from dbaas.contract.archives import Run
 from dbaas.contract.backups import (
     MANIFEST,
     BackupStatus,
@@ -20,6 +21,7 @@ from dbaas.contract.backups import (
 from dbaas.contract.messages import Segment
 from dbaas.contract.secret import Secret
 from dbaas.manage import stored
+from dbaas.manage.stored import Known
 from dbaas.strategies.grants.base import Place, Vault
 from dbaas.strategies.grants.local import LocalVault
 
@@ -53,7 +55,7 @@ def place_of(one: Kept) -> Place:
 
 
 def problems(vaults: dict[str, Vault], *kept: Kept) -> dict[str, str]:
-    return {stray.backup: stray.problem for stray in stored.compare(vaults, kept)}
+    return {stray.id: stray.problem for stray in stored.compare(vaults, Known(kept, []))}
 
 
 def test_what_is_whole_and_what_is_still_being_made_is_no_difference(
@@ -93,29 +95,62 @@ def test_what_gone_backups_left_is_removed_once_nobody_is_at_it(
         backup(vaults),
     )
     kept = [left, granted, worked_at, whole]
-    strays = stored.compare(vaults, kept)
-    assert [(stray.backup, stray.is_ours) for stray in strays] == [(left.id, True)]
+    strays = stored.compare(vaults, Known(kept, []))
+    assert [(stray.id, stray.is_ours) for stray in strays] == [(left.id, True)]
     assert list(stored.remove_all(vaults, strays)) == strays
-    assert stored.compare(vaults, kept) == []
-    there = set(vaults["local"].backups("p", "c"))
+    assert stored.compare(vaults, Known(kept, [])) == []
+    there = set(vaults["local"].groups(Place("p", "c", "")))
     assert there == {granted.id, worked_at.id, whole.id}
 
 
 def test_what_the_catalog_never_knew_is_named_and_not_ours(vaults: dict[str, Vault]) -> None:
     ours, foreign = backup(vaults), backup(vaults)
     vaults["local"].put(Place("p", "c", "photos/"), "cat.jpeg", b"")
-    (stray,) = stored.compare(vaults, [ours])
-    assert (stray.backup, stray.problem, stray.is_ours) == (foreign.id, stored.UNKNOWN, False)
+    (stray,) = stored.compare(vaults, Known([ours], []))
+    assert (stray.id, stray.problem, stray.is_ours) == (foreign.id, stored.UNKNOWN, False)
 
 
 def test_what_changed_meanwhile_is_looked_at_another_time(vaults: dict[str, Vault]) -> None:
     ours, new = backup(vaults), backup(vaults)
-    strays = stored.compare(vaults, [ours])
-    assert stored.still(strays, [ours], [ours]) == strays
-    assert stored.still(strays, [ours], [ours, new]) == []
+    strays = stored.compare(vaults, Known([ours], []))
+    assert stored.still(strays, Known([ours], []), Known([ours], [])) == strays
+    assert stored.still(strays, Known([ours], []), Known([ours, new], [])) == []
 
 
 def test_a_storage_that_is_not_configured_any_more_is_named(vaults: dict[str, Vault]) -> None:
     elsewhere = replace(backup(vaults), storage="tape")
     with pytest.raises(errors.Invalid, match=r"'tape', which \[backups\] more_storages lacks"):
-        stored.compare(vaults, [elsewhere])
+        stored.compare(vaults, Known([elsewhere], []))
+
+
+def stream(vaults: dict[str, Vault], *runs: Run, first: int = 1, last: int = 4) -> KeptStream:
+    """Store objects of an archive; return what the catalog says of it."""
+    one = KeptStream(
+        *(str(uuid.uuid4()), str(uuid.uuid4()), "local", "p", "c", first), last, is_at_work=False
+    )
+    place = Place("p", "c", archives.prefix(one.instance_id, one.id))
+    vaults["local"].ensure(place)
+    for run in runs:
+        for name in run.names:
+            vaults["local"].put(place, name, b"")
+    return one
+
+
+def test_streams_of_archives_are_compared_as_well(vaults: dict[str, Vault]) -> None:
+    whole = stream(vaults, Run(1, 2), Run(3, 6, merged=True))
+    pruned = stream(vaults, Run(3, 4), first=3)
+    empty = stream(vaults, last=0)
+    torn = stream(vaults, Run(1, 2), Run(4, 4))
+    busy = replace(torn, is_at_work=True)
+    unknown = stream(vaults, Run(1, 1), last=1)
+    ours = [whole, pruned, empty, torn]
+    found = stored.compare(vaults, Known([], ours))
+    assert {(stray.kind, stray.id, stray.problem, stray.is_ours) for stray in found} == {
+        (stored.ARCHIVE, torn.id, "object 0000000003 of the archive is missing", False),
+        (stored.ARCHIVE, unknown.id, stored.UNKNOWN, False),
+    }
+    assert stored.compare(vaults, Known([], [whole, pruned, empty, busy, unknown])) == []
+    later = Known([], [whole, pruned, empty, replace(torn, last=9), unknown])
+    assert [one.id for one in stored.still(found, Known([], ours), later)] == [torn.id]
+    moved = Known([], [replace(torn, first=4), unknown])
+    assert stored.still(found, Known([], ours), moved) == []
