@@ -47,7 +47,7 @@ from dbaas.contract.messages import (
 )
 from dbaas.contract.operations import State
 from dbaas.taskmanager.endings import InstanceEndings
-from dbaas.taskmanager.flow import Flow
+from dbaas.taskmanager.flow import HOUR, Flow
 from dbaas.taskmanager.flows import FLOWS
 from dbaas.taskmanager.journal import CatalogJournal
 from dbaas.taskmanager.runner import Runner
@@ -186,7 +186,7 @@ class Rehearsal:
     def compact_archives(self) -> None:
         """Do that duty now: an hour has passed."""
         self._catalog.run(_pass_an_hour)
-        self._catalog.run(lambda one: archive_orders.compact(one, self._means.sealer))
+        self._catalog.run(lambda one: archive_orders.compact(one, self._means.sealer, HOUR))
         self.wake("")
 
     def carry_archives_on(self, *versions: str) -> None:

@@ -9,8 +9,6 @@ from dbaas.common.sealing import Sealer
 from dbaas.contract.requests import CompactArchive, PruneArchive, SetArchiving, SweepArchive
 
 BATCH = 100
-COMPACTED_EVERY = 3600.0
-"""Seconds after which a stream's small objects are merged again."""
 PRUNED_EVERY = 3600.0
 """Seconds after which it is looked at again what of a stream nobody needs any more."""
 MARGIN = 3 * 3600.0
@@ -40,9 +38,9 @@ def _ids(unit: Unit, versions: Sequence[str]) -> list[str]:
     ]
 
 
-def compact(unit: Unit, sealer: Sealer) -> None:
-    """Ask for the compaction of each stream once an hour."""
-    for due in archives.compactable(unit, COMPACTED_EVERY, BATCH):
+def compact(unit: Unit, sealer: Sealer, every: float) -> None:
+    """Ask for the compaction of each stream that had none for that many seconds."""
+    for due in archives.compactable(unit, every, BATCH):
         _ask(unit, sealer, due, "compact_archive", CompactArchive(due.stream_id))
 
 

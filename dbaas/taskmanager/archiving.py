@@ -1,4 +1,4 @@
-"""Which instances' logs are archived without being asked, and where: group `[archives]`."""
+"""Which logs are archived unasked, where, and how often they are merged: group `[archives]`."""
 
 from oslo_config import cfg
 
@@ -16,6 +16,14 @@ OPTS = [
         default="database_archives",
         help="Container of archives that begin now, in the storage where backups go.",
     ),
+    cfg.FloatOpt(
+        "compacted_every",
+        default=3600.0,
+        min=1.0,
+        help="Seconds after which the small objects of an archive are merged again. What is merged "
+        "more often is fetched and stored more often, what is merged less often takes longer to be "
+        "restored from.",
+    ),
 ]
 
 
@@ -23,6 +31,12 @@ def versions(conf: cfg.ConfigOpts) -> tuple[str, ...]:
     """Return the datastores, and versions of them, whose new instances have an archive."""
     conf.register_opts(OPTS, group=GROUP)
     return tuple(conf[GROUP].default_for)
+
+
+def compacted_every(conf: cfg.ConfigOpts) -> float:
+    """Return seconds."""
+    conf.register_opts(OPTS, group=GROUP)
+    return float(conf[GROUP].compacted_every)
 
 
 def container(conf: cfg.ConfigOpts) -> str:

@@ -31,9 +31,13 @@ class Duty:
     work: Callable[[Unit], object]
 
 
-def duties(sealer: Sealer, archived: Sequence[str]) -> tuple[Duty, ...]:
+def duties(sealer: Sealer, archived: Sequence[str], compacted_every: float) -> tuple[Duty, ...]:
     """Return all of them; `sealer` is for those that ask for operations, `archived` names
-    datastores whose instances have an archive unasked."""
+    datastores whose instances have an archive unasked, each is compacted after so many seconds."""
+
+    def compact(unit: Unit) -> None:
+        archive_orders.compact(unit, sealer, compacted_every)
+
     return (
         Duty("forget-idempotency-keys", 600.0, idempotency.purge),
         Duty("forget-health-of-strangers", 600.0, guests.forget_strangers),
@@ -41,7 +45,7 @@ def duties(sealer: Sealer, archived: Sequence[str]) -> tuple[Duty, ...]:
         Duty("report-stuck-operations", 60.0, lambda unit: _report(operation_views.stuck(unit))),
         Duty("sweep-backups", 30.0, lambda unit: leftovers.sweep(unit, sealer)),
         Duty("carry-archives-on", 5.0, lambda unit: archive_orders.attend(unit, sealer, archived)),
-        Duty("compact-archives", 300.0, lambda unit: archive_orders.compact(unit, sealer)),
+        Duty("compact-archives", min(300.0, compacted_every), compact),
         Duty("prune-archives", 60.0, lambda unit: archive_orders.prune(unit, sealer)),
         Duty("keep-backups", 60.0, lambda unit: schedules.keep_rules(unit, sealer)),
         Duty("verify-backups", 60.0, lambda unit: schedules.verify_new(unit, sealer)),

@@ -18,7 +18,7 @@ from tests.functional import stack as stacks
 
 @pytest.fixture(scope="package")
 def stack() -> Iterator[stacks.Stack]:
-    with stacks.running() as running:
+    with stacks.running(settings="[archives]\ncompacted_every = 5\n") as running:
         yield running
 
 

@@ -219,12 +219,14 @@ def directory() -> Iterator[Stack]:
 
 
 @contextmanager
-def running(*names: str) -> Iterator[Stack]:
+def running(*names: str, settings: str = "") -> Iterator[Stack]:
     """Have a stack, or only these programs of it, running in a network namespace of its own.
 
-    When it ends, nothing may be left of it, wherever it was.
+    `settings`: what its services are told besides. When it ends, nothing may be left of it,
+    wherever it was.
     """
     with place.network_namespace() as namespace, place.inside(namespace), directory() as stack:
+        (stack.directory / "local.conf").write_text(settings)
         stack.command("up", *names)
         yield stack
         stack.command("down")

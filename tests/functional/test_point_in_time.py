@@ -1,4 +1,7 @@
-"""A table is dropped, and a new instance is what the old one was a second before."""
+"""A table is dropped, and a new instance is what the old one was a second before.
+
+Meanwhile the archive's objects are merged, every few seconds instead of every hour.
+"""
 
 import datetime
 import threading
@@ -27,6 +30,18 @@ def wait_for(stack: Stack, instance: str, moment: float) -> None:
         if shown["latest"] and seconds(shown["latest"]) >= moment:
             return
         assert time.monotonic() < expired, shown
+        time.sleep(0.2)
+
+
+def wait_for_merged_objects(stack: Stack, instance: str) -> None:
+    """Wait until the storage has the archive in merged objects, and no small ones but the last."""
+    expired = time.monotonic() + PATIENCE
+    while True:
+        names = sorted(path.name for path in stack.plan.backups.rglob(f"log-{instance}/*/*"))
+        merged = [name for name in names if "-" in name]
+        if merged and len(names) - len(merged) <= 1:
+            return
+        assert time.monotonic() < expired, names
         time.sleep(0.2)
 
 
@@ -59,6 +74,7 @@ def test_a_dropped_table_comes_back_as_it_was_a_second_before(stack: Stack) -> N
         cursor.execute("DROP TABLE stamps")
     target = int(dropped) - 1
     wait_for(stack, source["id"], target)
+    wait_for_merged_objects(stack, source["id"])
     told = datetime.datetime.fromtimestamp(target, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     point = {"instanceRef": source["id"], "time": told}
     number = stack.create("back", flavorRef="2", restorePoint=point, databases=[], users=[])
