@@ -18,6 +18,8 @@ from dbaas.contract.backups import MANIFEST, prefix, segment_name
 from dbaas.contract.messages import Grant
 from dbaas.contract.secret import Secret
 from dbaas.strategies import registry
+from dbaas.strategies.grants import s3 as s3_grants
+from dbaas.strategies.grants import swift as swift_grants
 from dbaas.strategies.grants.base import Place, Vault
 from dbaas.strategies.storage.base import Refused
 from dbaas.strategies.storage.base import Storage as GuestsHalf
@@ -279,10 +281,14 @@ def test_a_foreign_object_is_granted_and_nothing_whose_name_begins_otherwise(
     assert set(vault.listing(place)) == {"old/p.xbstream.gz"}
 
 
-def test_many_objects_are_listed_and_deleted_and_others_stay(vault: Vault, place: Place) -> None:
+def test_many_objects_are_listed_and_deleted_and_others_stay(
+    vault: Vault, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (s3_grants, swift_grants):
+        monkeypatch.setattr(module, "_PAGE", module._PAGE // 5)
     neighbour = replace(place, prefix=f"{place.prefix[:-1]}0/")
     put(vault, neighbour, "00000001", b"stays")
-    names = [segment_name(n) for n in range(1, 1201)]
+    names = [segment_name(n) for n in range(1, 242)]
     connection: http.client.HTTPConnection | None = None
     for begin in range(0, len(names), 64):
         window = names[begin : begin + 64]

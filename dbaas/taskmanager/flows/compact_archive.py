@@ -6,15 +6,14 @@ A restore that began before goes on with those that it knows: they go when it ha
 from dataclasses import dataclass
 
 from dbaas.catalog import archives
-from dbaas.catalog.archives import StreamRecord
 from dbaas.contract import archives as names
 from dbaas.contract import errors
 from dbaas.contract.messages import Grant, MergeOrder, Segment
 from dbaas.contract.operations import Operation
 from dbaas.contract.requests import CompactArchive
 from dbaas.contract.secret import Secret
-from dbaas.strategies.grants.base import Place
 from dbaas.taskmanager.flow import HOUR, Flow, Step, Unreachable, Wait
+from dbaas.taskmanager.steps import storing, streams
 from dbaas.taskmanager.steps.services import Services
 from dbaas.taskmanager.toolbox import Toolbox
 
@@ -50,10 +49,10 @@ def begin(op: Operation, request: CompactArchive) -> Compaction:
 
 def choose_objects(op: Compaction, tools: Toolbox) -> None:
     services: Services = tools.services
-    stream = _stream(op, services)
+    stream = streams.show(op.stream, services)
     if stream is None or stream.report is None:
         return
-    vault, place = services.vault(stream.storage), _place(stream)
+    vault, place = services.vault(stream.storage), streams.place(stream)
     sizes = {name: stored.size for name, stored in vault.listing(place).items()}
     runs = names.mergeable(sizes, stream.report.sequence)[:RUNS]
     op.upto = runs[-1].last if len(runs) == RUNS else stream.report.sequence
@@ -88,44 +87,31 @@ def merge_objects(op: Compaction, tools: Toolbox) -> None:
 def see_what_is_stored(op: Compaction, tools: Toolbox) -> None:
     """Raise `Failed` unless the storage has what the guest says that it stored."""
     services: Services = tools.services
-    stream = _stream(op, services)
+    stream = streams.show(op.stream, services)
     if stream is None or not op.merges:
         return
-    listing = services.vault(stream.storage).listing(_place(stream))
+    listing = services.vault(stream.storage).listing(streams.place(stream))
     for merge in op.merges:
         if merge.stored is None:
             raise errors.Failed("The guest merged nothing.")
-        found = listing.get(merge.stored.name)
-        if found is None:
-            raise errors.Unavailable(f"The storage does not show {merge.stored.name} yet.")
-        if found.size != merge.stored.size or found.md5 not in ("", merge.stored.md5):
-            raise errors.Failed(f"The storage has something else as {merge.stored.name}.")
+        storing.check_listed(merge.stored, listing, "object")
 
 
 def delete_merged_objects(op: Compaction, tools: Toolbox) -> None:
     """Have what was merged only once, as soon as nobody reads it the other way."""
     services: Services = tools.services
-    stream = _stream(op, services)
+    stream = streams.show(op.stream, services)
     if stream is None or not op.merges:
         return
     if services.catalog.read(lambda unit: archives.is_read(unit, op.instance_id)):
         raise Wait(PAUSE)
-    vault, place = services.vault(stream.storage), _place(stream)
+    vault, place = services.vault(stream.storage), streams.place(stream)
     going = [name for merge in op.merges for name in names.read_run(merge.run).names]
     tools.effect(lambda: vault.remove(place, going))
 
 
 def record_compaction(op: Compaction, tools: Toolbox) -> None:
     tools.write(lambda unit: archives.compacted(unit, op.stream, op.upto))
-
-
-def _stream(op: Compaction, services: Services) -> StreamRecord | None:
-    return services.catalog.read(lambda unit: archives.show(unit, op.stream))
-
-
-def _place(stream: StreamRecord) -> Place:
-    prefix = names.prefix(stream.instance_id, stream.id)
-    return Place(stream.account, stream.container, prefix)
 
 
 COMPACT_ARCHIVE = Flow(
@@ -136,7 +122,7 @@ COMPACT_ARCHIVE = Flow(
     (
         Step(choose_objects, deadline=HOUR / 4),
         Step(merge_objects, deadline=HOUR),
-        Step(see_what_is_stored, deadline=60.0),
+        Step(see_what_is_stored, deadline=storing.APPEARS),
         Step(delete_merged_objects, deadline=6 * HOUR),
         Step(record_compaction),
     ),

@@ -9,8 +9,8 @@ from dbaas.catalog import archives
 from dbaas.contract import archives as names
 from dbaas.contract.operations import Operation
 from dbaas.contract.requests import PruneArchive
-from dbaas.strategies.grants.base import Place
 from dbaas.taskmanager.flow import Flow, Step
+from dbaas.taskmanager.steps import streams
 from dbaas.taskmanager.steps.services import Services
 from dbaas.taskmanager.toolbox import Toolbox
 
@@ -28,12 +28,10 @@ def begin(_op: Operation, request: PruneArchive) -> Pruning:
 
 def delete_objects(op: Pruning, tools: Toolbox) -> None:
     services: Services = tools.services
-    stream = services.catalog.read(lambda unit: archives.show(unit, op.stream))
+    stream = streams.show(op.stream, services)
     if stream is None:
         return
-    vault = services.vault(stream.storage)
-    prefix = names.prefix(stream.instance_id, stream.id)
-    place = Place(stream.account, stream.container, prefix)
+    vault, place = services.vault(stream.storage), streams.place(stream)
     going = names.before(vault.listing(place), op.first)
     tools.effect(lambda: vault.remove(place, going))
     tools.write(lambda unit: archives.pruned(unit, op.stream, op.first - 1))

@@ -16,8 +16,8 @@ from dbaas.contract.operations import Operation
 from dbaas.contract.requests import SetArchiving
 from dbaas.contract.secret import Secret
 from dbaas.engines import manifests
-from dbaas.strategies.grants.base import Place
 from dbaas.taskmanager.flow import HOUR, Flow, Step, Unreachable
+from dbaas.taskmanager.steps import streams
 from dbaas.taskmanager.steps.services import Services
 from dbaas.taskmanager.toolbox import Toolbox
 
@@ -54,7 +54,7 @@ def prepare_stream(op: Archiving, tools: Toolbox) -> None:
     if now is None or (now.report is not None and now.report.ended):
         now = _new_stream(op, services)
     vault = services.vault(now.storage)
-    place = Place(now.account, now.container, names.prefix(op.instance_id, now.id))
+    place = streams.place(now)
     tools.effect(lambda: vault.ensure(place))
     op.stream = now.id
     op.key = services.sealer.show(now.data_key)

@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 
 from dbaas.catalog import archives
-from dbaas.contract import archives as names
 from dbaas.contract.operations import Operation
 from dbaas.contract.requests import SweepArchive
-from dbaas.strategies.grants.base import Place
 from dbaas.taskmanager.flow import Flow, Step
+from dbaas.taskmanager.steps import streams
 from dbaas.taskmanager.steps.services import Services
 from dbaas.taskmanager.toolbox import Toolbox
 
@@ -23,12 +22,11 @@ def begin(_op: Operation, request: SweepArchive) -> Sweep:
 
 def delete_stream(op: Sweep, tools: Toolbox) -> None:
     services: Services = tools.services
-    stream = services.catalog.read(lambda unit: archives.show(unit, op.stream))
+    stream = streams.show(op.stream, services)
     if stream is None:
         return
-    prefix = names.prefix(stream.instance_id, stream.id)
     vault = services.vault(stream.storage)
-    tools.effect(lambda: vault.delete(Place(stream.account, stream.container, prefix)))
+    tools.effect(lambda: vault.delete(streams.place(stream)))
     tools.write(lambda unit: archives.remove(unit, op.stream))
 
 

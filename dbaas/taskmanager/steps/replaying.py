@@ -1,14 +1,14 @@
 """What is played on a backup that is restored to a moment: the objects of an archive, and leave to
 read them."""
 
-from dbaas.catalog import archive_needs, archives
+from dbaas.catalog import archive_needs
 from dbaas.catalog.archives import StreamRecord
 from dbaas.catalog.records import BackupRecord
 from dbaas.contract import archives as names
 from dbaas.contract import errors
 from dbaas.contract.messages import ArchiveReplay, Grant
 from dbaas.contract.requests import RestoreFrom
-from dbaas.strategies.grants.base import Place
+from dbaas.taskmanager.steps import streams
 from dbaas.taskmanager.steps.services import Services
 
 GRANTED = 900.0
@@ -21,7 +21,7 @@ def order(restore: RestoreFrom, base: BackupRecord, services: Services) -> Archi
     """Return what is to be played; None where a backup alone is restored."""
     if restore.until is None:
         return None
-    stream = services.catalog.read(lambda unit: archives.show(unit, restore.stream))
+    stream = streams.show(restore.stream, services)
     if stream is None or stream.report is None:
         raise errors.Failed("The archive that is needed to go back to that time is gone.")
     position = base.position or {}
@@ -29,7 +29,7 @@ def order(restore: RestoreFrom, base: BackupRecord, services: Services) -> Archi
         raise errors.Failed("The backup does not say where in the log it is.")
     if stream.report.until < restore.until:
         raise errors.Unavailable("How far the archive is that is needed is not known just now.")
-    found = services.vault(stream.storage).listing(_place(stream))
+    found = services.vault(stream.storage).listing(streams.place(stream))
     first = archive_needs.first_object(stream, base.reached)
     runs = names.covering(found, first, stream.report.sequence)
     return ArchiveReplay(
@@ -46,7 +46,7 @@ def order(restore: RestoreFrom, base: BackupRecord, services: Services) -> Archi
 
 def renewed(replay: ArchiveReplay, wants: int, services: Services) -> Grant:
     """Return leave to read on from that object on."""
-    stream = services.catalog.read(lambda unit: archives.show(unit, replay.stream))
+    stream = streams.show(replay.stream, services)
     if stream is None:
         raise errors.Failed("The archive is gone.")
     return _grant(stream, replay.runs, wants, services)
@@ -55,9 +55,4 @@ def renewed(replay: ArchiveReplay, wants: int, services: Services) -> Grant:
 def _grant(stream: StreamRecord, runs: tuple[str, ...], first: int, services: Services) -> Grant:
     wanted = [name for run in runs for name in names.read_run(run).names]
     near = wanted[first - 1 : first - 1 + AHEAD]
-    return services.vault(stream.storage).grant(_place(stream), "GET", near, GRANTED)
-
-
-def _place(stream: StreamRecord) -> Place:
-    prefix = names.prefix(stream.instance_id, stream.id)
-    return Place(stream.account, stream.container, prefix)
+    return services.vault(stream.storage).grant(streams.place(stream), "GET", near, GRANTED)

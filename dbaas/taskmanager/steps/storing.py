@@ -2,14 +2,21 @@
 
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dbaas.catalog import archives, backups
 from dbaas.catalog.records import BackupRecord
 from dbaas.contract import errors
 from dbaas.contract.backups import MANIFEST, Manifest, prefix, segment_name, write_manifest
-from dbaas.contract.messages import BackupOrder, Grant, GrantRenewal, Progress, StoredBackup
+from dbaas.contract.messages import (
+    BackupOrder,
+    Grant,
+    GrantRenewal,
+    Progress,
+    Segment,
+    StoredBackup,
+)
 from dbaas.contract.requests import CreateBackup
 from dbaas.contract.secret import Secret
 from dbaas.strategies.grants.base import Place, Stored
@@ -113,17 +120,19 @@ def see_what_is_stored(op: Storing, tools: Toolbox) -> None:
     services: Services = tools.services
     listing = services.vault(op.backup.storage).listing(place_of(op))
     for segment in stored.segments:
-        found = listing.get(segment.name)
-        if found is None:
-            raise errors.Unavailable(f"The storage does not show segment {segment.name} yet.")
-        if not _agree(found, segment.size, segment.md5):
-            raise errors.Failed(
-                f"The storage has something else as segment {segment.name} than was stored."
-            )
+        check_listed(segment, listing, "segment")
 
 
-def _agree(found: Stored, size: int, md5: str) -> bool:
-    return found.size == size and (not (found.md5 and md5) or found.md5 == md5)
+def check_listed(stored: Segment, listing: Mapping[str, Stored], what: str) -> None:
+    """Raise `Failed` where the storage has something else, `Unavailable` where nothing yet."""
+    found = listing.get(stored.name)
+    if found is None:
+        raise errors.Unavailable(f"The storage does not show {what} {stored.name} yet.")
+    differs = bool(found.md5 and stored.md5) and found.md5 != stored.md5
+    if differs or found.size != stored.size:
+        raise errors.Failed(
+            f"The storage has something else as {what} {stored.name} than was stored."
+        )
 
 
 def store_manifest(op: Storing, tools: Toolbox) -> None:
