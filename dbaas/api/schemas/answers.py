@@ -143,6 +143,16 @@ STEP = item(
     }
 )
 
+WORK = item(
+    {
+        "bytes": WHOLE,
+        "total_bytes": {"type": ["integer", "null"]},
+        "percent": {"type": ["number", "null"]},
+        "stored_bytes": WHOLE,
+        "rate_mb_s": NUMBER,
+    }
+)
+
 OPERATION = item(
     {
         "id": TEXT,
@@ -159,21 +169,11 @@ OPERATION = item(
         "steps": rows(STEP),
         "links": LINKS,
     },
-    {"work": {"type": "object"}},
+    {"work": WORK},
 )
 
 BACKUP_STRATEGY = item(
     dict.fromkeys(("project_id", "instance_id", "backend", "swift_container"), TEXT)
-)
-
-WORK = item(
-    {
-        "bytes": WHOLE,
-        "total_bytes": {"type": ["integer", "null"]},
-        "percent": {"type": ["number", "null"]},
-        "stored_bytes": WHOLE,
-        "rate_mb_s": NUMBER,
-    }
 )
 
 BACKUP = item(

@@ -2,9 +2,23 @@
 
 from typing import Any
 
-from dbaas.api.schemas.backup_strategies import CONTAINER
 from dbaas.api.schemas.check import Check
 from dbaas.api.schemas.instances import NAME, UUID, envelope
+
+CONTAINER: dict[str, Any] = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": 255,
+    "pattern": r"^[^/\x00-\x1f\x7f]+\Z",
+    "description": "a container's name: 1 to 255 characters, none of them a slash",
+}
+
+STORAGE: dict[str, Any] = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": 64,
+    "description": "the name of a storage",
+}
 
 _NUMBER_OR_TEXT = {
     "anyOf": [
@@ -34,12 +48,7 @@ CREATE = Check(
                 "parent_id": UUID,
                 "incremental": {"enum": [0, 1, True, False], "description": "0 or 1"},
                 "swift_container": CONTAINER,
-                "storage_driver": {
-                    "type": "string",
-                    "minLength": 1,
-                    "maxLength": 64,
-                    "description": "the name of a storage",
-                },
+                "storage_driver": STORAGE,
                 "restore_from": {
                     "type": "object",
                     "required": ["remote_location", "local_datastore_version_id", "size"],

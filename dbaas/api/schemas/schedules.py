@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from dbaas.api.schemas.backup_strategies import CONTAINER
+from dbaas.api.schemas.backups import CONTAINER, STORAGE
 from dbaas.api.schemas.check import Check
 from dbaas.api.schemas.instances import NAME, UUID, envelope
 
-_CRON = {
+_CRON: dict[str, Any] = {
     "type": "string",
     "minLength": 9,
     "maxLength": 255,
@@ -24,10 +24,14 @@ def _most(most: int) -> dict[str, Any]:
     }
 
 
+def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"anyOf": [schema, {"type": "null"}], "description": schema["description"]}
+
+
 _CHANGES: dict[str, Any] = {
     "name": NAME,
     "cron": _CRON,
-    "full_cron": {"anyOf": [_CRON, {"type": "null"}], "description": _CRON["description"]},
+    "full_cron": _or_null(_CRON),
     "timezone": {
         "type": "string",
         "minLength": 1,
@@ -43,16 +47,8 @@ _CHANGES: dict[str, Any] = {
     },
     "enabled": {"type": "boolean", "description": "true or false"},
     "verify": {"type": "boolean", "description": "true or false"},
-    "swift_container": {
-        "anyOf": [CONTAINER, {"type": "null"}],
-        "description": CONTAINER["description"],
-    },
-    "storage_driver": {
-        "type": ["string", "null"],
-        "minLength": 1,
-        "maxLength": 64,
-        "description": "the name of a storage",
-    },
+    "swift_container": _or_null(CONTAINER),
+    "storage_driver": _or_null(STORAGE),
 }
 
 CREATE = Check(
