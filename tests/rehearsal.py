@@ -191,8 +191,11 @@ class Rehearsal:
 
     def carry_archives_on(self, *versions: str) -> None:
         """Do that duty now; `versions`: those that have an archive unasked."""
-        self._catalog.run(lambda one: archive_orders.attend(one, self._means.sealer, versions))
+        self.ask_for_archives(*versions)
         self.wake("")
+
+    def ask_for_archives(self, *versions: str) -> None:
+        self._catalog.run(lambda one: archive_orders.attend(one, self._means.sealer, versions))
 
     def wake(self, _operation_id: str) -> None:
         """Carry on what was asked for until nothing is left to do."""

@@ -41,7 +41,7 @@ def _ids(unit: Unit, versions: Sequence[str]) -> list[str]:
 def compact(unit: Unit, sealer: Sealer, every: float) -> None:
     """Ask for the compaction of each stream that had none for that many seconds."""
     for due in archives.compactable(unit, every, BATCH):
-        _ask(unit, sealer, due, "compact_archive", CompactArchive(due.stream_id))
+        _begin(unit, sealer, due, "compact_archive", CompactArchive(due.stream_id))
 
 
 def prune(unit: Unit, sealer: Sealer) -> None:
@@ -61,12 +61,17 @@ def _prune(unit: Unit, sealer: Sealer, due: Due, stream: StreamRecord) -> None:
         return
     if first is None:
         if not stream.granted:
-            _ask(unit, sealer, due, "sweep_archive", SweepArchive(stream.id))
+            _begin(unit, sealer, due, "sweep_archive", SweepArchive(stream.id))
     elif first > stream.pruned_to + 1:
-        _ask(unit, sealer, due, "prune_archive", PruneArchive(stream.id, first))
+        _begin(unit, sealer, due, "prune_archive", PruneArchive(stream.id, first))
 
 
-def _ask(unit: Unit, sealer: Sealer, due: Due, kind: str, body: object) -> None:
+def _begin(unit: Unit, sealer: Sealer, due: Due, kind: str, body: object) -> None:
+    """Ask for what only one operation may be at, of all that take objects away or put others."""
+    archives.in_hand(unit, due.stream_id, _ask(unit, sealer, due, kind, body))
+
+
+def _ask(unit: Unit, sealer: Sealer, due: Due, kind: str, body: object) -> str:
     request = operations.Request(
         kind=kind,
         instance_id=due.instance_id,
@@ -75,6 +80,4 @@ def _ask(unit: Unit, sealer: Sealer, due: Due, kind: str, body: object) -> None:
         request_id="",
         body=body,
     )
-    operation_id = operations.accept(unit, request, sealer)
-    if due.stream_id:
-        archives.in_hand(unit, due.stream_id, operation_id)
+    return operations.accept(unit, request, sealer)

@@ -209,7 +209,7 @@ class Due:
 
 def wanting(unit: Unit, margin: float, limit: int) -> Sequence[Due]:
     """Return live streams whose guests want leave to go on, or a new stream, or will want it within
-    `margin` seconds; not those that an operation is at."""
+    `margin` seconds; not those that are told already."""
     query = (
         select(_streams.c.id, _streams.c.instance_id, _streams.c.project_id, _streams.c.user_id)
         .select_from(
@@ -222,7 +222,11 @@ def wanting(unit: Unit, margin: float, limit: int) -> Sequence[Due]:
             _instances.c.status == Status.ACTIVE,
             seconds_since(_health.c.heard_at) < LIVELY,
             or_(_health.c.archive_calls, _streams.c.granted_until < later(margin)),
-            ~_at_work(),
+            ~exists().where(
+                _operations.c.instance_id == _streams.c.instance_id,
+                _operations.c.kind == "set_archiving",
+                _operations.c.state.not_in(ENDED),
+            ),
         )
         .limit(limit)
     )

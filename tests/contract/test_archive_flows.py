@@ -140,6 +140,22 @@ def test_a_guest_that_wants_leave_gets_it_and_a_broken_stream_a_successor(
     assert rehearsed.guests.orders[-1]["stream"] == new.id
 
 
+def test_leave_to_go_on_does_not_wait_for_a_compaction(stage: Stage, instance: str) -> None:
+    api, rehearsed = stage
+    archived(api, rehearsed, instance)
+
+    def reached(kind: str, step: str, side: Side) -> None:
+        if (kind, step, side) == ("compact_archive", "delete_merged_objects", Side.BEFORE_INTENT):
+            rehearsed.reached = killpoints.nothing
+            says(rehearsed, instance, sequence=900, since=TAKEN - 60, until=TAKEN, wants=901)
+            rehearsed.ask_for_archives()
+            rehearsed.ask_for_archives()
+
+    rehearsed.reached = reached
+    rehearsed.compact_archives()
+    assert len(rehearsed.guests.orders) == 2
+
+
 def test_instances_of_some_versions_are_archived_unasked_until_it_is_switched_off(
     stage: Stage, instance: str
 ) -> None:
