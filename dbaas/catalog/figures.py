@@ -1,8 +1,9 @@
 """Counts over the whole catalog, for the operator: none of them is of one project or instance."""
 
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import func, select, text
+from sqlalchemy import case, func, select, text
 
 from dbaas.catalog import tables
 from dbaas.catalog.moments import NOW, seconds_since
@@ -11,6 +12,21 @@ from dbaas.contract.operations import State
 
 SILENT = 90
 """Seconds without a heartbeat after which a guest counts as silent."""
+
+
+@dataclass(frozen=True)
+class Archives:
+    """Those that are on, as their guests said last; one may be in several troubles."""
+
+    live: int
+    behind: int
+    """More than half of what may wait is waiting."""
+    faulty: int
+    """The storage, or the log, cannot be used now."""
+    ended: int
+    """Something was lost: another stream is to begin."""
+    lag: float
+    """Seconds since the oldest commit of any that is not stored."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +44,7 @@ class Figures:
     silent: int
     quotas: dict[str, int]
     """What all projects have together, by resource."""
+    archives: Archives
 
 
 def everything(unit: Unit) -> Figures:
@@ -38,7 +55,7 @@ def everything(unit: Unit) -> Figures:
     living = health.join(instances, instances.c.id == health.c.instance_id)
     is_silent = health.c.heard_at < NOW - text(f"INTERVAL {SILENT} SECOND")
     heard = unit.execute(
-        select(health.c.service, func.count(), func.sum(is_silent))
+        select(health.c.service, func.count(), _number_of(is_silent))
         .select_from(living)
         .where(alive)
         .group_by(health.c.service)
@@ -65,11 +82,39 @@ def everything(unit: Unit) -> Figures:
         overdue=float(overdue or 0.0),
         instances={row[0]: row[1] for row in by_status},
         guests={service: n for service, n, _ in heard},
-        silent=int(sum(silent or 0 for _, _, silent in heard)),
+        silent=sum(silent for _, _, silent in heard),
         quotas={
             resource: int(used)
             for resource, used in unit.execute(
                 select(usages.c.resource, func.sum(usages.c.in_use)).group_by(usages.c.resource)
             )
         },
+        archives=_archives(unit),
     )
+
+
+def _archives(unit: Unit) -> Archives:
+    streams, said = tables.archives, tables.guest_health.c.archive
+    told = streams.outerjoin(
+        tables.guest_health,
+        (tables.guest_health.c.instance_id == streams.c.instance_id)
+        & (func.json_unquote(func.json_extract(said, "$.stream")) == streams.c.id),
+    )
+    row = unit.execute(
+        select(
+            func.count(),
+            _number_of(func.json_contains(said, "true", "$.behind")),
+            _number_of(func.json_unquote(func.json_extract(said, "$.fault")) != ""),
+            _number_of(func.json_contains(said, "true", "$.ended")),
+            func.max(func.json_extract(said, "$.lag") + 0.0),
+        )
+        .select_from(told)
+        .where(streams.c.ended_at.is_(None))
+    ).one()
+    live, behind, faulty, ended, lag = row
+    return Archives(live, behind, faulty, ended, lag=float(lag or 0.0))
+
+
+def _number_of(condition: Any) -> Any:
+    """Count rows of which it is true: a sum of such would be read as a truth value itself."""
+    return func.count(case((condition, 1)))

@@ -99,6 +99,24 @@ class Whole:
             ("resource",),
             {(resource,): n for resource, n in known.quotas.items()},
         )
+        archives = known.archives
+        yield GaugeMetricFamily("dbaas_archives", "Archives that are on.", value=archives.live)
+        yield _gauge(
+            "dbaas_archives_in_trouble",
+            "Archives that are on, but wait to be stored for too long (behind), cannot be stored "
+            "now (faulty), or lost something (ended).",
+            ("trouble",),
+            {
+                ("behind",): archives.behind,
+                ("faulty",): archives.faulty,
+                ("ended",): archives.ended,
+            },
+        )
+        yield GaugeMetricFamily(
+            "dbaas_archive_lag_seconds",
+            "Seconds since the oldest commit that is not archived, of the archive that is worst.",
+            value=archives.lag,
+        )
 
     def _counted(self) -> figures.Figures:
         with self._lock:

@@ -1,5 +1,6 @@
 """What a task manager shows Prometheus."""
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -9,6 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from dbaas.catalog import tables
 from dbaas.catalog.unit import Catalog, Unit
 from dbaas.common.metrics import Metrics
+from dbaas.contract import codec
+from dbaas.contract.messages import ArchiveReport
 from dbaas.contract.operations import Operation, Position, State
 from dbaas.taskmanager.figures import OwnWork, Whole
 from tests.catalog_server import CatalogServer, catalog_at
@@ -163,7 +166,74 @@ def test_the_catalog_is_counted_without_naming_anybody(catalog: Catalog) -> None
         "dbaas_guests": {("healthy",): 2},
         "dbaas_silent_guests": {(): 1},
         "dbaas_quota_in_use": {("volumes",): 7},
+        "dbaas_archives": {(): 0},
+        "dbaas_archives_in_trouble": {("behind",): 0, ("faulty",): 0, ("ended",): 0},
+        "dbaas_archive_lag_seconds": {(): 0},
     }
+
+
+@pytest.fixture
+def archived(catalog: Catalog) -> Catalog:
+    """Three archives that are on, one of which was not heard of yet, and one that has ended."""
+    worst = ArchiveReport("a", lag=12.5, fault="away", behind=True)
+    broken = ArchiveReport("b", lag=3.0, fault="lost", ended=True)
+    catalog.run(lambda one: archive(one, {"a": worst, "b": broken, "c": None}))
+    return catalog
+
+
+def archive(one: Unit, said: dict[str, ArchiveReport | None]) -> None:
+    for id_, report in said.items():
+        for stream, ended in ((id_, None), (f"{id_}-before", sqlalchemy.func.now(6))):
+            one.execute(
+                tables.archives.insert().values(
+                    id=stream,
+                    instance_id=id_,
+                    project_id="p",
+                    user_id="u",
+                    strategy="mariadb_binlog",
+                    storage="local",
+                    account="p",
+                    container="c",
+                    data_key="{}",
+                    ended_at=ended,
+                )
+            )
+        one.execute(
+            tables.guest_health.update()
+            .where(tables.guest_health.c.instance_id == id_)
+            .values(archive=report and json.dumps(codec.dump(report)))
+        )
+
+
+def test_archives_are_counted_by_what_is_wrong_with_them(archived: Catalog) -> None:
+    metrics = Metrics()
+    metrics.looked_up(Whole(archived).collect)
+    found = samples(metrics)
+    assert found["dbaas_archives"] == {(): 3}
+    assert found["dbaas_archives_in_trouble"] == {("behind",): 1, ("faulty",): 2, ("ended",): 1}
+    assert found["dbaas_archive_lag_seconds"] == {(): 12.5}
+
+
+def test_what_is_said_of_an_earlier_stream_is_not_counted(archived: Catalog) -> None:
+    late = ArchiveReport("a-before", lag=99.0, ended=True)
+    archived.run(
+        lambda one: one.execute(
+            tables.guest_health.update().values(archive=json.dumps(codec.dump(late)))
+        )
+    )
+    metrics = Metrics()
+    metrics.looked_up(Whole(archived).collect)
+    found = samples(metrics)
+    assert found["dbaas_archives_in_trouble"] == {("behind",): 0, ("faulty",): 0, ("ended",): 0}
+    assert found["dbaas_archive_lag_seconds"] == {(): 0}
+
+
+def test_every_guest_that_is_silent_is_counted(catalog: Catalog) -> None:
+    ago = sqlalchemy.text("NOW(6) - INTERVAL 100 SECOND")
+    catalog.run(lambda one: one.execute(tables.guest_health.update().values(heard_at=ago)))
+    metrics = Metrics()
+    metrics.looked_up(Whole(catalog).collect)
+    assert samples(metrics)["dbaas_silent_guests"] == {(): 2}
 
 
 def test_a_catalog_that_is_away_leaves_the_other_figures_there(catalog: Catalog) -> None:
