@@ -18,15 +18,19 @@ from sqlalchemy import text, update
 from dbaas.api import app, options
 from dbaas.api.offers import CloudOffers
 from dbaas.catalog import (
+    archive_bases,
     archive_orders,
+    backup_orders,
     datastores,
     guests,
     leftovers,
     operation_views,
     operations,
+    quotas,
     tables,
     unit,
 )
+from dbaas.catalog.archive_bases import Delay
 from dbaas.catalog.moments import NOW, later
 from dbaas.catalog.unit import Catalog, Unit
 from dbaas.cloud.base import Cloud
@@ -183,6 +187,16 @@ class Rehearsal:
         self._catalog.run(_pass_an_hour)
         self._catalog.run(lambda one: archive_orders.prune(one, self._means.sealer))
 
+    def back_up_after_gaps(self, **limits: int) -> list[Delay]:
+        """Do that duty now: whatever is to wait has waited. `limits`: those that there are."""
+        quota = dict.fromkeys(quotas.RESOURCES, quotas.UNLIMITED) | limits
+        storages = (self.guests.vault.name,)
+        means = backup_orders.Means(self._means.sealer, quota, storages, "database_backups")
+        self._catalog.run(_end_delays)
+        delays = self._catalog.run(lambda one: archive_bases.take(one, means))
+        self.wake("")
+        return delays
+
     def compact_archives(self) -> None:
         """Do that duty now: an hour has passed."""
         self._catalog.run(_pass_an_hour)
@@ -218,6 +232,11 @@ def _pass_an_hour(one: Unit) -> None:
             created_at=text("created_at - INTERVAL 4000 SECOND"), compacted_at=None, pruned_at=None
         )
     )
+
+
+def _end_delays(one: Unit) -> None:
+    table = tables.archives
+    one.execute(update(table).where(table.c.base_due_at.is_not(None)).values(base_due_at=NOW))
 
 
 def _end_grants(one: Unit) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC
 
-from sqlalchemy import select, text
+from sqlalchemy import and_, or_, select, text
 
 from dbaas.catalog import tables
 from dbaas.catalog.archives import StreamRecord
@@ -30,13 +30,14 @@ class Base:
     taken: float | None
 
 
-def bases(unit: Unit, instance_id: str) -> tuple[Base, ...]:
-    """Return all of an instance's, which may be deleted."""
+def bases(unit: Unit, instance_id: str, *, ever: bool = False) -> tuple[Base, ...]:
+    """Return all of an instance's, which may be deleted; `ever`: those that were deleted, too."""
+    there = and_(_backups.c.alive == text("1"), _backups.c.status.in_((*RUNNING, *USABLE)))
+    which = or_(there, _backups.c.taken_at.is_not(None)) if ever else there
     rows = unit.execute(
         select(_backups.c.archive_stream, _backups.c.archive_sequence, _backups.c.taken_at).where(
             _backups.c.instance_id == instance_id,
-            _backups.c.alive == text("1"),
-            _backups.c.status.in_((*RUNNING, *USABLE)),
+            which,
         )
     )
     return tuple(
@@ -73,8 +74,14 @@ def first_object(stream: StreamRecord, reached: Reached | None) -> int:
 
 
 def _may_go_on(stream: StreamRecord, base: Base) -> bool:
-    """Return whether the stream may go on from this backup: for all that is known, it does."""
+    """Return whether the stream goes on from this backup: for all that is known, it does."""
+    known = base.taken is not None and stream.report is not None and stream.report.since > 0
+    return not known or goes_on_from(stream, base)
+
+
+def goes_on_from(stream: StreamRecord, base: Base) -> bool:
+    """Return whether the stream has what was logged after the backup was taken."""
     report = stream.report
-    if base.taken is None or report is None or not report.since:
-        return True
-    return report.since <= base.taken and (stream.live or base.taken <= report.until)
+    if report is None or base.taken is None or not 0 < report.since <= base.taken:
+        return False
+    return stream.live or base.taken <= report.until

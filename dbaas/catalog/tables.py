@@ -387,10 +387,14 @@ archives = Table(
     Column("needed_from", BigInteger, nullable=False, server_default="1"),
     Column("pruned_to", BigInteger, nullable=False, server_default="0"),
     Column("pruned_at", TIME),
+    # When it is to be seen to that it has a backup to go on from, and why there was none last time.
+    Column("base_due_at", TIME),
+    Column("base_fault", Text),
     Column("created_at", TIME, nullable=False, server_default=NOW),
     Column("ended_at", TIME),
     Index("archives_instance", "instance_id", "created_at"),
     Index("archives_ended", "ended_at"),
+    Index("archives_base_due", "base_due_at"),
     **_OPTIONS,
 )
 

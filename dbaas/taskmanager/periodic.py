@@ -2,10 +2,11 @@
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from dbaas.catalog import (
+    archive_bases,
     archive_orders,
     guests,
     idempotency,
@@ -15,8 +16,9 @@ from dbaas.catalog import (
     operations,
     schedules,
 )
+from dbaas.catalog.archive_bases import Delay
+from dbaas.catalog.backup_orders import Means
 from dbaas.catalog.unit import Catalog, Unit
-from dbaas.common.sealing import Sealer
 from dbaas.contract import errors
 
 LOG = logging.getLogger(__name__)
@@ -31,9 +33,10 @@ class Duty:
     work: Callable[[Unit], object]
 
 
-def duties(sealer: Sealer, archived: Sequence[str], compacted_every: float) -> tuple[Duty, ...]:
-    """Return all of them; `sealer` is for those that ask for operations, `archived` names
+def duties(means: Means, archived: Sequence[str], compacted_every: float) -> tuple[Duty, ...]:
+    """Return all of them; `means` are for those that ask for operations, `archived` names
     datastores whose instances have an archive unasked, each is compacted after so many seconds."""
+    sealer = means.sealer
 
     def compact(unit: Unit) -> None:
         archive_orders.compact(unit, sealer, compacted_every)
@@ -47,6 +50,7 @@ def duties(sealer: Sealer, archived: Sequence[str], compacted_every: float) -> t
         Duty("carry-archives-on", 5.0, lambda unit: archive_orders.attend(unit, sealer, archived)),
         Duty("compact-archives", min(300.0, compacted_every), compact),
         Duty("prune-archives", 60.0, lambda unit: archive_orders.prune(unit, sealer)),
+        Duty("back-up-after-gaps", 30.0, lambda unit: _tell(archive_bases.take(unit, means))),
         Duty("keep-backups", 60.0, lambda unit: schedules.keep_rules(unit, sealer)),
         Duty("verify-backups", 60.0, lambda unit: schedules.verify_new(unit, sealer)),
     )
@@ -89,3 +93,12 @@ class Periodic:
 def _report(stuck: list[str]) -> None:
     for operation_id in stuck:
         LOG.error("Operation %s is stuck: this is a defect.", operation_id)
+
+
+def _tell(delays: Iterable[Delay]) -> None:
+    for one in delays:
+        LOG.warning(
+            "Instance %s has a gap in its archive, and a backup after it has to wait: %s",
+            one.instance_id,
+            one.why,
+        )

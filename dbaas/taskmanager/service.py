@@ -227,9 +227,10 @@ def serve(conf: cfg.ConfigOpts, cloud: Cloud) -> None:
     runner = Runner(means, FLOWS, InstanceEndings(), listeners)
     manager = TaskManager(conf, catalog, runner, hints)
     server = control.WakeServer(conf, hints.now)
-    due = duties(sealer, archiving.versions(conf), archiving.compacted_every(conf))
+    backups = _backups(conf, sealer)
+    due = duties(backups, archiving.versions(conf), archiving.compacted_every(conf))
     periodic = Periodic(catalog, due)
-    clock = Clock(catalog, _backups(conf, sealer), hints.now, means.reached)
+    clock = Clock(catalog, backups, hints.now, means.reached)
     stop = stopping.on_signals()
     faulthandler.register(signal.SIGUSR1)
     gc.freeze()  # what is loaded by now stays: no collection needs to look at it
@@ -251,7 +252,7 @@ def serve(conf: cfg.ConfigOpts, cloud: Cloud) -> None:
 
 
 def _backups(conf: cfg.ConfigOpts, sealer: sealing.Sealer) -> backup_orders.Means:
-    """Return what schedules have for backups: limits are those of requests."""
+    """Return what schedules and duties have for backups: limits are those of requests."""
     conf.register_opts(quotas.OPTS, group=quotas.GROUP)
     return backup_orders.Means(
         sealer,

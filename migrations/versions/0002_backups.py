@@ -59,6 +59,8 @@ def upgrade() -> None:
         sa.Column("needed_from", sa.BigInteger(), server_default="1", nullable=False),
         sa.Column("pruned_to", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("pruned_at", mysql.DATETIME(fsp=6), nullable=True),
+        sa.Column("base_due_at", mysql.DATETIME(fsp=6), nullable=True),
+        sa.Column("base_fault", sa.Text(), nullable=True),
         sa.Column(
             "created_at",
             mysql.DATETIME(fsp=6),
@@ -71,6 +73,7 @@ def upgrade() -> None:
         mysql_collate="utf8mb4_unicode_ci",
         mysql_engine="InnoDB",
     )
+    op.create_index("archives_base_due", "archives", ["base_due_at"], unique=False)
     op.create_index("archives_ended", "archives", ["ended_at"], unique=False)
     op.create_index("archives_instance", "archives", ["instance_id", "created_at"], unique=False)
     op.create_table(

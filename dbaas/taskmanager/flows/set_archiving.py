@@ -7,7 +7,7 @@ gets a new one.
 import secrets
 from dataclasses import dataclass
 
-from dbaas.catalog import archives
+from dbaas.catalog import archive_bases, archives
 from dbaas.catalog.archives import StreamRecord
 from dbaas.contract import archives as names
 from dbaas.contract import errors
@@ -50,9 +50,9 @@ def prepare_stream(op: Archiving, tools: Toolbox) -> None:
     if not op.request.enabled:
         return
     services: Services = tools.services
-    now = services.catalog.read(lambda unit: archives.live(unit, op.instance_id))
-    if now is None or (now.report is not None and now.report.ended):
-        now = _new_stream(op, services)
+    before = services.catalog.read(lambda unit: archives.live(unit, op.instance_id))
+    is_broken = before is not None and before.report is not None and before.report.ended
+    now = _new_stream(op, services) if before is None or is_broken else before
     vault = services.vault(now.storage)
     place = streams.place(now)
     tools.effect(lambda: vault.ensure(place))
@@ -65,6 +65,8 @@ def prepare_stream(op: Archiving, tools: Toolbox) -> None:
     tools.write(lambda unit: archives.end(unit, op.instance_id, keep=stream.id))
     tools.write(lambda unit: archives.add(unit, stream, op.operation_id, op.user_id))
     tools.write(lambda unit: archives.granted(unit, stream.id, GRANTED))
+    if before is not None and is_broken:
+        tools.write(lambda unit: archive_bases.note_gap(unit, stream.id, before))
 
 
 def _new_stream(op: Archiving, services: Services) -> StreamRecord:
