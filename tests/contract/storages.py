@@ -39,6 +39,8 @@ class Storage:
     vault: Vault
     stop: Callable[[], object]
     """It is away from then on."""
+    settings: str = ""
+    """The options by which the vault was made."""
 
 
 def send(

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from dbaas.common.certificates import Authority
 from tests.contract import storages
 from tests.contract.storages import Storage
 from tests.functional import swift as services
@@ -22,11 +23,18 @@ def s3(directory: Path) -> Iterator[Storage]:
 
 
 @contextmanager
-def _running(directory: Path, name: str) -> Iterator[Storage]:
-    with services.running(directory) as service:
+def over_tls(directory: Path, name: str, authority: Authority) -> Iterator[Storage]:
+    """Have one or the other, `swift` or `s3`, behind a certificate that this authority signed."""
+    with _running(directory, name, authority) as storage:
+        yield storage
+
+
+@contextmanager
+def _running(directory: Path, name: str, authority: Authority | None = None) -> Iterator[Storage]:
+    with services.running(directory, authority=authority) as service:
         group = f"storage_{name}"
         options = {**service.configured()[group], "request_timeout": "20"}
         lines = [f"[backups]\nstorage = {name}", f"[{group}]"]
         lines += [f"{option} = {value}" for option, value in options.items()]
-        vault = storages.load(directory, "\n".join(lines))[1]
-        yield Storage(vault, service.stop)
+        settings = "\n".join(lines)
+        yield Storage(storages.load(directory, settings)[1], service.stop, settings)

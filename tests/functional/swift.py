@@ -17,6 +17,8 @@ from pathlib import Path
 
 import requests
 
+from dbaas.common import certificates
+from dbaas.common.certificates import Authority
 from tests.functional import clients
 
 REQUIREMENTS = Path(__file__).parent / "swift-requirements.txt"
@@ -56,6 +58,8 @@ class Swift:
 
     url: str
     _processes: Sequence["subprocess.Popen[bytes]"] = ()
+    cafile: str = ""
+    """PEM of who signs its certificate; empty: it speaks without TLS."""
 
     def stop(self) -> None:
         """Be away from now on."""
@@ -70,21 +74,24 @@ class Swift:
     def token(self, user: str = USER, key: str = KEY) -> tuple[str, str]:
         """Return the URL of the user's account, and a token."""
         named = {"X-Storage-User": user, "X-Storage-Pass": key}
-        answer = requests.get(self.auth_url, headers=named, timeout=10)
+        answer = requests.get(self.auth_url, headers=named, timeout=10, verify=self.cafile or True)
         assert answer.ok, answer.text
         return answer.headers["X-Storage-Url"], answer.headers["X-Storage-Token"]
 
     def configured(self) -> Mapping[str, Mapping[str, str]]:
         """Return the options of services that have backups here, by group."""
+        trusted = {"cafile": self.cafile} if self.cafile else {}
         return {
-            "storage_swift": {
+            "storage_swift": trusted
+            | {
                 "auth_type": "v1password",
                 "auth_url": self.auth_url,
                 "username": USER,
                 "password": KEY,
                 "interface": "public",
             },
-            "storage_s3": {
+            "storage_s3": trusted
+            | {
                 "endpoint": self.url,
                 "bucket": BUCKET,
                 "access_key": USER,
@@ -94,12 +101,18 @@ class Swift:
 
 
 @contextmanager
-def running(home: Path, host: str = "127.0.0.1", port: int = 0) -> Iterator[Swift]:
-    """Have a Swift in this directory; its processes are stopped by their ids."""
+def running(
+    home: Path, host: str = "127.0.0.1", port: int = 0, authority: Authority | None = None
+) -> Iterator[Swift]:
+    """Have a Swift in this directory; its processes are stopped by their ids.
+
+    `authority`: who signs the certificate of its proxy, which speaks TLS then.
+    """
     programs = clients.environment(REQUIREMENTS) / "bin"
     proxy, *ports = _free_ports(host, 1 + len(_KINDS))
     proxy = port or proxy
-    _configure(home, host, proxy, ports)
+    tls = _certify(home, host, authority) if authority else {}
+    _configure(home, host, proxy, ports, tls)
     rings = [str(programs / "python"), "-c", _RINGS, str(home), host, *map(str, ports)]
     done = subprocess.run(rings, capture_output=True, text=True, timeout=START_SECONDS)
     assert done.returncode == 0, done.stderr
@@ -108,12 +121,17 @@ def running(home: Path, host: str = "127.0.0.1", port: int = 0) -> Iterator[Swif
             kind: started.enter_context(_server(programs, home, kind))
             for kind in (*_KINDS, "proxy")
         }
-        for kind, at in zip(servers, (*ports, proxy), strict=True):
+        scheme, cafile = ("https", str(home / "authority.pem")) if authority else ("http", "")
+        for kind, at in zip(_KINDS, ports, strict=True):
             _wait_until_it_answers(f"http://{host}:{at}", servers[kind], home / f"{kind}.log")
-        made = Swift(f"http://{host}:{proxy}", tuple(servers.values()))
+        made = Swift(f"{scheme}://{host}:{proxy}", tuple(servers.values()), cafile)
+        _wait_until_it_answers(made.url, servers["proxy"], home / "proxy.log", cafile)
         account, token = made.token()
         answer = requests.put(
-            f"{account}/{BUCKET}", headers={"X-Auth-Token": token}, timeout=START_SECONDS
+            f"{account}/{BUCKET}",
+            headers={"X-Auth-Token": token},
+            timeout=START_SECONDS,
+            verify=cafile or True,
         )
         assert answer.ok, answer.text
         yield made
@@ -125,7 +143,19 @@ def _free_ports(host: str, count: int) -> list[int]:
         return [listener.getsockname()[1] for listener in listeners]
 
 
-def _configure(home: Path, host: str, proxy: int, ports: list[int]) -> None:
+def _certify(home: Path, host: str, authority: Authority) -> Mapping[str, object]:
+    """Return the options by which a server speaks TLS."""
+    made = certificates.issue(authority, "swift", [host], [], days=1)
+    Path(home, "authority.pem").write_text(authority.cert_pem)
+    cert_file, key_file = home / "proxy.pem", home / "proxy.key"
+    cert_file.write_text(made.cert_pem)
+    key_file.write_text(made.key_pem.reveal())
+    return {"cert_file": cert_file, "key_file": key_file}
+
+
+def _configure(
+    home: Path, host: str, proxy: int, ports: list[int], tls: Mapping[str, object]
+) -> None:
     Path(home, "devices", "d1").mkdir(parents=True)
     affixes = {"swift_hash_path_suffix": "tests", "swift_hash_path_prefix": "tests"}
     policy = {"name": "Policy-0", "default": "yes"}
@@ -149,7 +179,7 @@ def _configure(home: Path, host: str, proxy: int, ports: list[int]) -> None:
         }
         _write(home / f"{kind}.conf", sections)
     shutil.copy(CACHE, home)
-    _write(home / "proxy.conf", _proxy(common | {"bind_port": proxy}))
+    _write(home / "proxy.conf", _proxy({**common, "bind_port": proxy, **tls}))
 
 
 def _proxy(default: Mapping[str, object]) -> Sections:
@@ -195,11 +225,14 @@ def _server(programs: Path, home: Path, kind: str) -> Iterator[subprocess.Popen[
             process.kill()
 
 
-def _wait_until_it_answers(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def _wait_until_it_answers(
+    url: str, process: subprocess.Popen[bytes], log: Path, cafile: str = ""
+) -> None:
     expired = time.monotonic() + START_SECONDS
     while time.monotonic() < expired and process.poll() is None:
         try:
-            if requests.get(f"{url}/healthcheck", timeout=5).status_code < HTTPStatus.BAD_GATEWAY:
+            answer = requests.get(f"{url}/healthcheck", timeout=5, verify=cafile or True)
+            if answer.status_code < HTTPStatus.BAD_GATEWAY:
                 return
         except requests.RequestException:
             time.sleep(0.05)

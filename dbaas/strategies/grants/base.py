@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from dbaas.common.probes import Probe
+from dbaas.contract import errors
 from dbaas.contract.messages import Grant
 
 Method = Literal["PUT", "GET"]
@@ -93,3 +94,10 @@ class Vault(Protocol):
 
     def probe(self) -> Probe:
         """Return what an operator has to have set up for it."""
+
+
+def silent(what: str, error: Exception) -> errors.Unavailable:
+    """Return what is said where `what` does not answer, or is not who it should be."""
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):  # libraries wrap what OpenSSL calls so
+        return errors.Unavailable(f"{what} shows a certificate that is not trusted: see cafile.")
+    return errors.Unavailable(f"{what} does not answer.")

@@ -25,7 +25,7 @@ from dbaas.contract import errors
 from dbaas.contract.messages import Grant
 from dbaas.contract.secret import Secret
 from dbaas.strategies.grants import keys
-from dbaas.strategies.grants.base import Method, Place, Stored
+from dbaas.strategies.grants.base import Method, Place, Stored, silent
 
 LOG = logging.getLogger(__name__)
 
@@ -320,4 +320,4 @@ def _translated() -> Iterator[None]:
         raise errors.Unavailable(f"The object store fails ({code}).") from error
     except (BotoCoreError, OSError) as error:
         LOG.warning("S3: %s", error)
-        raise errors.Unavailable("The object store does not answer.") from error
+        raise silent("The object store", error) from error

@@ -32,7 +32,7 @@ from dbaas.contract import errors
 from dbaas.contract.messages import Grant
 from dbaas.contract.secret import Secret
 from dbaas.strategies.grants import keys
-from dbaas.strategies.grants.base import Method, Place, Stored
+from dbaas.strategies.grants.base import Method, Place, Stored, silent
 
 LOG = logging.getLogger(__name__)
 
@@ -378,7 +378,7 @@ class SwiftVault:
             return verb(swift)
         except OSError as error:
             LOG.warning("Swift: %s", error)
-            raise errors.Unavailable("The object store does not answer.") from error
+            raise silent("The object store", error) from error
         finally:
             swift.close()
 
@@ -406,7 +406,7 @@ class _keystone:  # noqa: N801  # a context, used like a function
             raise errors.Forbidden("Keystone does not accept the service's credentials.") from error
         if isinstance(error, keystoneauth1.exceptions.ClientException | OSError):
             LOG.warning("Keystone: %s", error)
-            raise errors.Unavailable("Keystone does not answer.") from error
+            raise silent("Keystone", error) from error
 
 
 def _of_answer(error: ClientException) -> errors.Error:
