@@ -19,6 +19,9 @@ LOG = logging.getLogger(__name__)
 _OPEN = frozenset(("/", "/healthcheck", "/metrics", "/openapi.json", "/v1.0", "/v1.0/"))
 """The paths that need no authentication."""
 
+OPERATION = "x-dbaas-operation"
+"""The header that says which operation a request began."""
+
 _GLOBAL_ID = re.compile(r"req-[0-9A-Fa-f-]{8,64}")
 _EXTRA_SLASHES = re.compile(r"(/v1\.0/[^/]+)//+")
 _VENDOR = re.compile(r"application/vnd\.openstack\.trove\+json\s*;\s*version=\"?([^\s;,\"]+)")
@@ -38,6 +41,7 @@ class Requests:
         req.context.started = time.perf_counter()
         req.context.request_id = f"req-{uuid.uuid4()}"
         req.context.who = None
+        req.context.operation_id = None
         resp.set_header("x-openstack-request-id", req.context.request_id)
         context.log_under(req.context.request_id)
         given = req.get_header("x-openstack-request-id")
@@ -50,6 +54,8 @@ class Requests:
     def process_response(
         self, req: falcon.Request, resp: falcon.Response, _resource: object, _succeeded: bool
     ) -> None:
+        if req.context.operation_id is not None:
+            resp.set_header(OPERATION, req.context.operation_id)
         LOG.info(
             "%s %s %s %.1f ms",
             req.method,

@@ -10,6 +10,7 @@ import falcon
 
 from dbaas.api import described, faults
 from dbaas.api.described import PROJECT, Parameter, Route
+from dbaas.api.middleware import OPERATION
 from dbaas.api.schemas import answers
 from dbaas.api.schemas.check import Check
 
@@ -48,7 +49,8 @@ def document(auth_strategy: str) -> Json:
     components: Json = {
         "responses": {str(status.value): _fault(status) for status in _known_faults()},
         "headers": {
-            _REQUEST_ID: {"schema": answers.TEXT, "description": "What the logs know it by."}
+            _REQUEST_ID: {"schema": answers.TEXT, "description": "What the logs know it by."},
+            OPERATION: {"schema": _ID, "description": "The operation that it began, if it did."},
         },
     }
     made: Json = {
@@ -114,13 +116,19 @@ def _identifier(method: str, path: str) -> str:
 
 
 def _answer(route: Route) -> Json:
+    names = [_REQUEST_ID, OPERATION] if _is_accepted_once(route) else [_REQUEST_ID]
     made: Json = {
         "description": route.status.phrase,
-        "headers": {_REQUEST_ID: {"$ref": f"#/components/headers/{_REQUEST_ID}"}},
+        "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in names},
     }
     if route.gives is not None:
         made["content"] = {route.media_type: {"schema": route.gives}}
     return made
+
+
+def _is_accepted_once(route: Route) -> bool:
+    """Return whether it takes a key under which it is repeated, as all that begin operations."""
+    return any(one.place == "header" for one in route.parameters)
 
 
 def _faults(route: Route, *, is_open: bool) -> Iterable[HTTPStatus]:
@@ -133,7 +141,7 @@ def _faults(route: Route, *, is_open: bool) -> Iterable[HTTPStatus]:
         found |= {*_WITH_BODY}
     if route.parameters:
         found.add(HTTPStatus.BAD_REQUEST)
-    if any(one.place == "header" for one in route.parameters):
+    if _is_accepted_once(route):
         found.add(HTTPStatus.UNPROCESSABLE_ENTITY)  # the same key for another request
     return sorted(found)
 

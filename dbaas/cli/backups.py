@@ -72,7 +72,7 @@ def create_backup(
         known = {key: value for key, value in asked.items() if value is not None}
         made = client.post("/backups", {"backup": known})["backup"]
         show.OUT.print(made["id"])
-        waiting.follow_newest(client, of["id"], wait=wait)
+        waiting.follow(client, wait=wait)
 
 
 @backups.command("verify")
@@ -81,10 +81,9 @@ def verify_backup(name: Backup, wait: Wait = True) -> None:
     with session.client() as client:
         id_ = client.backup(name)["id"]
         client.post(f"/backups/{id_}/verify", {})
-        operation = client.newest_operation("verify_backup")
-        if operation is None or not wait:
+        if not wait:
             return
-        waiting.follow(client, operation)
+        waiting.follow(client)
         verification = client.backup(id_)["verification"] or {}
         show.OUT.print_json(data=verification)
         if not verification.get("restorable"):
@@ -97,6 +96,4 @@ def delete_backup(name: Backup, wait: Wait = True) -> None:
     with session.client() as client:
         id_ = client.backup(name)["id"]
         client.delete(f"/backups/{id_}")
-        operation = client.newest_operation("delete_backups")
-        if operation is not None and wait:
-            waiting.follow(client, operation)
+        waiting.follow(client, wait=wait)

@@ -31,7 +31,10 @@ _KINDS: Mapping[int, type[errors.Error]] = {
 
 
 class Client:
-    """One project's view of the API; `get` and the others take paths below the project's."""
+    """One project's view of the API; `get` and the others take paths below the project's.
+
+    `begun` is the operation that the last request began which was no question; empty: none.
+    """
 
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
         self._endpoint = environment.get("OS_ENDPOINT", "").rstrip("/")
@@ -39,6 +42,7 @@ class Client:
             raise errors.Invalid(
                 "OS_ENDPOINT is not set: source an openrc file, as `. .run/openrc`, first"
             )
+        self.begun = ""
         self._session = requests.Session()
         self._session.trust_env = False
         if token := environment.get("OS_TOKEN"):
@@ -137,18 +141,6 @@ class Client:
             if not answer.get("links"):
                 return found
 
-    def newest_operation(self, kind: str) -> Json | None:
-        """Return the newest operation of this kind, of the last ones."""
-        newest: list[Json] = self.get("/operations")["operations"]
-        return next((one for one in newest if one["kind"] == kind), None)
-
-    def operation_of(self, instance_id: str) -> Json | None:
-        """Return the newest operation of the instance."""
-        found: list[Json] = self.get("/operations", instance_id=instance_id, limit="1")[
-            "operations"
-        ]
-        return found[0] if found else None
-
     def follow(self, operation_id: str, seen: Callable[[Json], None], timeout: float) -> Json:
         """Call `seen` whenever the operation has changed; return it when it has ended.
 
@@ -192,6 +184,8 @@ class Client:
             if answer.status_code != 413 or not wait.isdecimal():  # not too many in a minute
                 break
             time.sleep(min(int(wait), 60))
+        if method != "GET":
+            self.begun = answer.headers.get("X-Dbaas-Operation", "")
         if answer.ok:
             content: Json = answer.json() if answer.content else {}
             return content

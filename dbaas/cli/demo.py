@@ -40,11 +40,8 @@ class Demo:
         yield
         self.seconds[title] = time.monotonic() - began
 
-    def follow(self, instance_id: str) -> None:
-        operation = self.client.operation_of(instance_id)
-        if operation is None:
-            raise errors.Failed("the instance has no operation")
-        ended = self.client.follow(operation["id"], show.live(), _PATIENCE)
+    def follow(self) -> None:
+        ended = self.client.follow(self.client.begun, show.live(), _PATIENCE)
         if ended["state"] != "succeeded":
             raise errors.Failed(f"{ended['kind']} {ended['state']}: {ended['fault']['message']}")
 
@@ -59,7 +56,7 @@ def run(directory: Path) -> dict[str, float]:
         _write_and_read(sql)
     with demo.part("restart it"):
         demo.client.post(f"/instances/{instance['id']}/action", {"restart": {}})
-        demo.follow(instance["id"])
+        demo.follow()
         _expect("rows after the restart", sql("SELECT COUNT(*) FROM orders"), "3")
     if os.geteuid() == 0:
         with demo.part(f"grow its volume to {NEW_GIB} GiB while a client writes"):
@@ -68,7 +65,7 @@ def run(directory: Path) -> dict[str, float]:
         show.OUT.print("\nIts volume is not grown: without root it is a directory.")
     with demo.part("delete it"):
         demo.client.delete(f"/instances/{instance['id']}")
-        demo.follow(instance["id"])
+        demo.follow()
     with demo.part("prove that nothing is left"):
         _nothing_left(demo, directory, instance["id"])
     return demo.seconds
@@ -83,7 +80,7 @@ def _create(demo: Demo) -> Json:
         "users": [{"name": USER, "password": PASSWORD, "databases": [{"name": DATABASE}]}],
     }
     made: Json = demo.client.post("/instances", {"instance": body})["instance"]
-    demo.follow(made["id"])
+    demo.follow()
     instance = demo.client.instance(made["id"])
     show.OUT.print(f"  {instance['status']} {instance['operating_status']} at {instance['ip'][0]}")
     return instance
@@ -129,7 +126,7 @@ def _grow(demo: Demo, instance_id: str, sql: _Sql) -> None:
     writer = _Background(lambda: sql(statement * 1000, timeout=_PATIENCE))
     _until("the writer writes", lambda: sql("SELECT COUNT(*) FROM ticks") != "0")
     demo.client.post(f"/instances/{instance_id}/action", {"resize": {"volume": {"size": NEW_GIB}}})
-    demo.follow(instance_id)
+    demo.follow()
     writer.finish()
     longest = sql(
         "SELECT ROUND(MAX(gap)/1000, 1) FROM (SELECT TIMESTAMPDIFF(MICROSECOND, "

@@ -71,7 +71,7 @@ def create_instance(
             body["restorePoint"] = {"backupRef": client.backup(backup)["id"]}
         made = client.post("/instances", {"instance": body})["instance"]
         show.OUT.print(made["id"])
-        waiting.follow_newest(client, made["id"], wait=wait)
+        waiting.follow(client, wait=wait)
 
 
 def _user(text: str, databases: list[dict[str, str]]) -> Json:
@@ -121,14 +121,14 @@ def change_access(
         instance = client.instance(name)
         access = {"is_public": public, "allowed_cidrs": allow or []}
         client.put(f"/instances/{instance['id']}", {"instance": {"access": access}})
-        waiting.follow_newest(client, instance["id"], wait=wait)
+        waiting.follow(client, wait=wait)
 
 
 def _act(name: str, action: Json, *, wait: bool) -> None:
     with session.client() as client:
         instance = client.instance(name)
         client.post(f"/instances/{instance['id']}/action", action)
-        waiting.follow_newest(client, instance["id"], wait=wait)
+        waiting.follow(client, wait=wait)
 
 
 @instances.command("delete")
@@ -144,7 +144,7 @@ def delete_instance(
         instance = client.instance(name)
         query = {"final_backup": "true"} if final_backup else {}
         client.delete(f"/instances/{instance['id']}", **query)
-        waiting.follow_newest(client, instance["id"], wait=wait)
+        waiting.follow(client, wait=wait)
 
 
 @operations.command("list")

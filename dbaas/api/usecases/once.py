@@ -5,7 +5,7 @@ Each statement of that transaction is a kill point, and what comes after it is: 
 
 import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import falcon
@@ -39,11 +39,12 @@ def accept(req: falcon.Request, services: Services, work: Callable[[Unit], Answe
     key = req.get_header(HEADER)
     before = _before(req, services)
     if key is None:
-        answer = services.catalog.run(work, before)
+        answer, is_new = services.catalog.run(work, before), True
     else:
-        answer = services.catalog.repeat(_once(req, services, key, work), before)
+        answer, is_new = services.catalog.repeat(_once(req, services, key, work), before)
+    req.context.operation_id = answer.operation_id
     services.reached(kind_of(req), "wake", Side.BEFORE_CALL)
-    if answer.operation_id is not None:
+    if is_new and answer.operation_id is not None:
         services.waker.wake(answer.operation_id)
     services.reached(kind_of(req), "wake", Side.AFTER_CALL)
     return answer
@@ -63,19 +64,20 @@ def _before(req: falcon.Request, services: Services) -> Before | None:
 
 def _once(
     req: falcon.Request, services: Services, key: str, work: Callable[[Unit], Answer]
-) -> Callable[[Unit], Answer]:
+) -> Callable[[Unit], tuple[Answer, bool]]:
+    """Return what gives the answer, and whether it is the first time."""
     if not _KEY.fullmatch(key):
         raise errors.Invalid(f"{HEADER} must be 1 to 255 printable characters without blanks.")
     project_id = identity(req).project_id
     # Keyed, since the body may hold passwords.
     digest = services.sealer.digest("\0".join((req.method, req.path, bodies.raw_text(req))))
 
-    def once(unit: Unit) -> Answer:
+    def once(unit: Unit) -> tuple[Answer, bool]:
         first = idempotency.claim(unit, project_id, key, digest)
         if first is not None:
-            return replace(Answer(**first), operation_id=None)
+            return Answer(**first), False
         answer = work(unit)
         idempotency.keep(unit, project_id, key, asdict(answer))
-        return answer
+        return answer, True
 
     return once

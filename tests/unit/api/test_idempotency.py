@@ -16,6 +16,7 @@ def test_the_same_create_again_is_answered_the_same_and_makes_nothing(api: Api) 
     first, second = (api.ask("POST", "/instances", BODY, Idempotency_Key="k1") for _ in range(2))
     assert first.status_code == second.status_code == 200
     assert first.json == second.json
+    assert first.headers["x-dbaas-operation"] == second.headers["x-dbaas-operation"]
     assert len(api.wakes.ids) == 1
     assert api.usage()["instances"] == 1
 
