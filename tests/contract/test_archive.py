@@ -290,10 +290,10 @@ def test_a_log_that_outgrows_what_may_wait_is_given_up_and_the_next_stream_is_wh
     for _ in range(10):  # of what comes now, nothing is stored, and no more waits than may
         guest.call("administer", *[row] * 4)
         time.sleep(0.1)
-    time.sleep(1.5)
-    files = guest.call("administer", "SHOW BINARY LOGS")
-    assert sum(int(size) for _, size in files) < 0.06 * 2**30 + (16 << 20)
-    assert files[0][0] != "binlog.000001"
+    expired = time.monotonic() + 15
+    while logged(guest) > 0.06 * 2**30:
+        assert time.monotonic() < expired
+        time.sleep(0.1)
     archive(guest, at, NEXT)
     place = base(guest)
     guest.call("administer", "INSERT INTO shop.t VALUES (2, '')")
@@ -304,6 +304,11 @@ def test_a_log_that_outgrows_what_may_wait_is_given_up_and_the_next_stream_is_wh
     run_on_base(guest)
     counted = guest.call("administer", "SELECT COUNT(*), MAX(n) FROM shop.t")
     assert counted == [["78", "2"]]
+
+
+def logged(guest: Guest) -> int:
+    """Return how many bytes the server's log has."""
+    return sum(int(size) for _, size in guest.call("administer", "SHOW BINARY LOGS"))
 
 
 def test_a_log_that_waits_leaves_room_for_the_data(guest: Guest, order: Prepare) -> None:
