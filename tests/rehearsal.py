@@ -185,7 +185,7 @@ class Rehearsal:
 
     def ask_for_pruning(self) -> None:
         self._catalog.run(_pass_an_hour)
-        self._catalog.run(lambda one: archive_orders.prune(one, self._means.sealer))
+        self._catalog.run(lambda one: archive_orders.prune(one, self._means.sealer, 3600.0))
 
     def back_up_after_gaps(self, **limits: int) -> list[Delay]:
         """Do that duty now: whatever is to wait has waited. `limits`: those that there are."""

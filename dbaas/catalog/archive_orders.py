@@ -9,8 +9,6 @@ from dbaas.common.sealing import Sealer
 from dbaas.contract.requests import CompactArchive, PruneArchive, SetArchiving, SweepArchive
 
 BATCH = 100
-PRUNED_EVERY = 3600.0
-"""Seconds after which it is looked at again what of a stream nobody needs any more."""
 MARGIN = 3 * 3600.0
 """Seconds before the end of a guest's leave, by which it gets another."""
 
@@ -44,9 +42,10 @@ def compact(unit: Unit, sealer: Sealer, every: float) -> None:
         _begin(unit, sealer, due, "compact_archive", CompactArchive(due.stream_id))
 
 
-def prune(unit: Unit, sealer: Sealer) -> None:
-    """Ask, once an hour for each stream, that what no backup can be rolled forward by goes."""
-    for due in archives.unpruned(unit, PRUNED_EVERY, BATCH):
+def prune(unit: Unit, sealer: Sealer, every: float) -> None:
+    """Ask that what no backup can be rolled forward by goes, of each stream after that many
+    seconds."""
+    for due in archives.unpruned(unit, every, BATCH):
         stream = archives.show(unit, due.stream_id)
         if stream is not None:
             _prune(unit, sealer, due, stream)

@@ -20,9 +20,9 @@ OPTS = [
         "compacted_every",
         default=3600.0,
         min=1.0,
-        help="Seconds after which the small objects of an archive are merged again. What is merged "
-        "more often is fetched and stored more often, what is merged less often takes longer to be "
-        "restored from.",
+        help="Seconds after which the small objects of an archive are merged again, and those go "
+        "that no backup needs any more. What is merged more often is fetched and stored more "
+        "often, what is merged less often takes longer to be restored from.",
     ),
 ]
 

@@ -41,6 +41,9 @@ def duties(means: Means, archived: Sequence[str], compacted_every: float) -> tup
     def compact(unit: Unit) -> None:
         archive_orders.compact(unit, sealer, compacted_every)
 
+    def prune(unit: Unit) -> None:
+        archive_orders.prune(unit, sealer, compacted_every)
+
     return (
         Duty("forget-idempotency-keys", 600.0, idempotency.purge),
         Duty("forget-health-of-strangers", 600.0, guests.forget_strangers),
@@ -49,7 +52,7 @@ def duties(means: Means, archived: Sequence[str], compacted_every: float) -> tup
         Duty("sweep-backups", 30.0, lambda unit: leftovers.sweep(unit, sealer)),
         Duty("carry-archives-on", 5.0, lambda unit: archive_orders.attend(unit, sealer, archived)),
         Duty("compact-archives", min(300.0, compacted_every), compact),
-        Duty("prune-archives", 60.0, lambda unit: archive_orders.prune(unit, sealer)),
+        Duty("prune-archives", min(60.0, compacted_every), prune),
         Duty("back-up-after-gaps", 30.0, lambda unit: _tell(archive_bases.take(unit, means))),
         Duty("keep-backups", 60.0, lambda unit: schedules.keep_rules(unit, sealer)),
         Duty("verify-backups", 60.0, lambda unit: schedules.verify_new(unit, sealer)),

@@ -37,12 +37,17 @@ def wait_for_merged_objects(stack: Stack, instance: str) -> None:
     """Wait until the storage has the archive in merged objects, and no small ones but the last."""
     expired = time.monotonic() + PATIENCE
     while True:
-        names = sorted(path.name for path in stack.plan.backups.rglob(f"log-{instance}/*/*"))
+        names = objects(stack, instance)
         merged = [name for name in names if "-" in name]
         if merged and len(names) - len(merged) <= 1:
             return
         assert time.monotonic() < expired, names
         time.sleep(0.2)
+
+
+def objects(stack: Stack, instance: str) -> list[str]:
+    """Return the names of what its archive has in the storage, in order."""
+    return sorted(path.name for path in stack.plan.backups.rglob(f"log-{instance}/*/*"))
 
 
 def seconds(text: str) -> float:
@@ -56,20 +61,33 @@ def stamp(link: "pymysql.Connection[Any]", over: threading.Event) -> None:
             cursor.execute("INSERT INTO stamps (at) VALUES (%s)", (time.time(),))
 
 
+def write_for(length: float, stack: Stack, instance: Any) -> None:
+    over = threading.Event()
+    with stack.database(instance) as link:
+        writer = threading.Thread(target=stamp, args=(link, over))
+        writer.start()
+        time.sleep(length)
+        over.set()
+        writer.join()
+
+
+def write_until_first_objects_are_gone(stack: Stack, instance: Any) -> None:
+    """Write until that is gone of the archive which a backup that begins now does not need."""
+    expired = time.monotonic() + PATIENCE
+    while not (names := objects(stack, instance["id"])) or int(names[0][:10]) == 1:
+        assert time.monotonic() < expired, names
+        write_for(3.0, stack, instance)
+
+
 def test_a_dropped_table_comes_back_as_it_was_a_second_before(stack: Stack) -> None:
     source = stack.wait_until(stack.create("logged", flavorRef="2"), "ACTIVE", PATIENCE)
     archive(stack, source["id"])
     with stack.database(source) as link, link.cursor() as cursor:
         cursor.execute("CREATE TABLE stamps (n INT PRIMARY KEY AUTO_INCREMENT, at DOUBLE)")
         wait_for_archive(stack, source["id"])
+        write_until_first_objects_are_gone(stack, source)
         backup = back_up(stack, "base", instance=source["id"])
-        over = threading.Event()
-        with stack.database(source) as other:
-            writer = threading.Thread(target=stamp, args=(other, over))
-            writer.start()
-            time.sleep(8.0)
-            over.set()
-            writer.join()
+        write_for(8.0, stack, source)
         dropped = time.time()
         cursor.execute("DROP TABLE stamps")
     target = int(dropped) - 1
