@@ -307,6 +307,8 @@ class ArchiveOrder:
     """Bytes of the log that an object has at most; the guest has a few times that in memory."""
     share: float = 0.25
     """Of the volume, that what is not stored yet may take."""
+    reached: int = 0
+    """The last object of the stream that is known to be stored; 0: none, as far as is known."""
 
 
 @dataclass(frozen=True)

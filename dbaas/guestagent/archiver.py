@@ -34,7 +34,8 @@ AHEAD = 128
 """Objects for which leave is wanted before they are there."""
 KEPT_SHARE, KEPT_SECONDS = 0.1, 86400.0
 """Of what was stored, so much of the volume, and for so long, stays in the engine's own log."""
-TENDED_EVERY = 1.0
+LOST = "how far the archive was stored is not known any more: its record on the volume is gone"
+TENDED_EVERY = 0.5
 """Seconds: a database writes hundreds of MiB meanwhile."""
 
 
@@ -123,17 +124,21 @@ class Archiver:
             thread.join()
 
     def tell(self, order: ArchiveOrder) -> None:
-        """Do this from now on; it is on the disk when this returns."""
+        """Do this from now on; it is on the disk when this returns.
+
+        Raise `Unavailable` while there is no volume, or no room on it.
+        """
         with self._lock:
             if not order.stream:
                 files.remove(self._order_file)
                 self._order = None
                 self._forget()
             else:
-                body = json.dumps(codec.dump(order))
-                files.write(self._order_file, body, mode=0o600)
                 if self._order is None or self._order.stream != order.stream:
                     self._forget()
+                    self._begin_record(order)
+                body = json.dumps(codec.dump(order))
+                files.write(self._order_file, body, mode=0o600)
                 self._order = order
                 self._refused = None
         self._changed.set()
@@ -218,13 +223,29 @@ class Archiver:
         if self._record is None or self._record.stream != order.stream:
             if not self._volume.is_dir():
                 return None
-            found = None
-            with suppress(FileNotFoundError, ValueError, errors.Invalid):
-                found = codec.load(Record, json.loads(self._record_file.read_bytes()))
-            if found is None or found.stream != order.stream:
-                found = Record(order.stream)
-            self._record = found
+            found = self._read_record(order.stream)
+            self._record = found or Record(order.stream)
+            if found is None:
+                raise Broken(LOST)  # it was there before the order was
         return self._record
+
+    def _begin_record(self, order: ArchiveOrder) -> None:
+        """Have a record of the stream on the volume, before anything of it is stored."""
+        if self._read_record(order.stream) is None:
+            ended = LOST if order.reached else ""
+            try:
+                self._keep(Record(order.stream, ended=ended))
+            except OSError as error:
+                raise errors.Unavailable(
+                    f"the volume cannot be written to: {error.strerror}"
+                ) from error
+
+    def _read_record(self, stream: str) -> Record | None:
+        with suppress(FileNotFoundError, ValueError, errors.Invalid):
+            found = codec.load(Record, json.loads(self._record_file.read_bytes()))
+            if found.stream == stream:
+                return found
+        return None
 
     def _is_due(self, tail: Tail, order: ArchiveOrder, now: float) -> bool:
         seen = tail.first_seen

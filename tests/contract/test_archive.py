@@ -57,8 +57,11 @@ def begin(guest: Guest, order: Prepare, share: float = 0.25) -> str:
     return at
 
 
-def archive(guest: Guest, at: str, stream: str = STREAM, share: float = 0.25) -> None:
-    wanted = ArchiveOrder("binlog", INSTANCE, stream, KEY, grant(at, "PUT", stream), share=share)
+def archive(
+    guest: Guest, at: str, stream: str = STREAM, share: float = 0.25, reached: int = 0
+) -> None:
+    leave = grant(at, "PUT", stream)
+    wanted = ArchiveOrder("binlog", INSTANCE, stream, KEY, leave, share=share, reached=reached)
     guest.order("archive", wanted)
 
 
@@ -272,6 +275,28 @@ def test_the_log_may_lose_what_was_archived_and_agent_and_server_may_begin_anew(
     assert newest == "binlog.000004"
 
 
+@pytest.mark.parametrize("agents_disk", ["kept", "lost"])
+def test_a_stream_whose_record_is_lost_ends_and_nothing_of_it_is_overwritten(
+    guest: Guest, order: Prepare, agents_disk: str
+) -> None:
+    at = begin(guest, order)
+    guest.call("administer", "CREATE DATABASE shop", "CREATE TABLE shop.t (n INT)")
+    said = stored(guest, time.time())
+    first = guest.call("object", f"{PREFIX}0000000001")
+    guest.call("die")
+    guest.call("run", "rm", "/var/lib/dbaas/volume/archive.json")
+    if agents_disk == "lost":
+        guest.call("run", "rm", "/var/lib/dbaas/agent/archive.json")
+    guest.call("be_hosted_agent")
+    if agents_disk == "lost":
+        archive(guest, at, reached=said["sequence"])
+    guest.call("administer", "INSERT INTO shop.t VALUES (1)")
+    assert "is not known any more" in said_once(guest, "ended")["fault"]
+    assert guest.call("object", f"{PREFIX}0000000001") == first
+    archive(guest, at, NEXT)
+    assert stored(guest, time.time())["stream"] == NEXT
+
+
 def test_a_log_that_outgrows_what_may_wait_is_given_up_and_the_next_stream_is_whole(
     guest: Guest, order: Prepare
 ) -> None:
@@ -309,6 +334,27 @@ def test_a_log_that_outgrows_what_may_wait_is_given_up_and_the_next_stream_is_wh
 def logged(guest: Guest) -> int:
     """Return how many bytes the server's log has."""
     return sum(int(size) for _, size in guest.call("administer", "SHOW BINARY LOGS"))
+
+
+@pytest.mark.thorough
+def test_a_server_that_waits_for_room_in_a_full_volume_gets_it_of_the_log(
+    guest: Guest, order: Prepare
+) -> None:
+    begin(guest, order)
+    guest.call("administer", "CREATE DATABASE shop", "CREATE TABLE shop.t (x LONGTEXT)")
+    guest.call("administer", "INSERT INTO shop.t VALUES ('')")
+    stored(guest, time.time())
+    guest.call("die")
+    row = "UPDATE shop.t SET x = REPEAT(MD5(RAND()), 64000)"
+    guest.call("administer", *[row] * 25)
+    guest.call("run", "sh", "-c", "cat /dev/zero >/var/lib/dbaas/volume/full 2>/dev/null || :")
+    client = "mariadb -u os_admin -S /run/dbaas/mariadb/mariadbd.sock -e"
+    guest.call("run", "sh", "-c", f"{client} '{row}' >/dev/null 2>&1 </dev/null &")
+    time.sleep(3.0)
+    guest.call("be_hosted_agent")
+    guest.call("fail", "*", *["503"] * 10000)
+    assert "MiB of the log were not stored" in said_once(guest, "ended")["fault"]
+    guest.call("administer", row)
 
 
 def test_a_log_that_waits_leaves_room_for_the_data(guest: Guest, order: Prepare) -> None:

@@ -226,6 +226,7 @@ def running(*names: str, settings: str = "") -> Iterator[Stack]:
     wherever it was.
     """
     with place.network_namespace() as namespace, place.inside(namespace), directory() as stack:
+        (stack.directory / "local.conf").touch(mode=0o600)
         (stack.directory / "local.conf").write_text(settings)
         stack.command("up", *names)
         yield stack

@@ -8,6 +8,7 @@ of its last file is torn: the next file begins with what was recovered.
 import os
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -15,11 +16,14 @@ from typing import BinaryIO
 from dbaas.contract import errors
 from dbaas.engines.base import Engine
 from dbaas.engines.mariadb.engine import MariaDB
+from dbaas.host import volumes
 from dbaas.strategies.archive.base import Broken, Check, Cut, Goal, Spot
 from dbaas.strategies.archive.events import MAGIC, Description, Mark, Scanner, describe, proof
 from dbaas.strategies.archive.pieces import Commit, Piece
 
 INDEX = "binlog.index"
+SCARCE = 16 << 20
+"""Bytes of a volume, with which a server may wait for more."""
 SECOND = 1.0
 """What the log's own time stamps are precise to: they are cut off, not rounded."""
 
@@ -39,7 +43,24 @@ class Binlog:
         return BinlogTail(self._engine.data, spot, latest)
 
     def forget(self, file: Path) -> None:
-        self._engine.forget_log(file.name)
+        try:
+            self._engine.forget_log(file.name)
+        except errors.Unavailable:
+            room = volumes.usage(self._engine.volume)
+            if room.total - room.used > SCARCE:
+                raise
+            self._empty(file.name)
+
+    def _empty(self, file: str) -> None:
+        """Give a server room that waits for it and listens to nobody: it goes on within a minute.
+
+        It may need its last two files as they are, to recover after a crash. Those that are empty
+        it removes when it is told to the next time.
+        """
+        names = logs(self._engine.data)
+        for name in names[: names.index(file) if file in names else 0][: len(names) - 2]:
+            with suppress(FileNotFoundError):
+                os.truncate(self._engine.data / name, 0)
 
     def play(self, data: Path, pieces: Iterable[Piece], goal: Goal, check: Check) -> float:
         from dbaas.strategies.archive import playing  # what only a restore needs
@@ -106,8 +127,8 @@ class BinlogTail:
         if not names:
             return
         if not self._spot.file:
-            self._spot = Spot(names[0])
-            self._since = max(self._latest, self._begun(names[0]))
+            self._spot = Spot(next((name for name in names if self._size(name)), names[-1]))
+            self._since = max(self._latest, self._begun(self._spot.file))
             self._latest = self._not_before = self._since
         if self._spot.file not in names:
             raise self._gone(self._spot.file)
@@ -224,11 +245,7 @@ class BinlogTail:
             return float(int.from_bytes(opened.read(4), "little"))
 
     def _names(self) -> list[str]:
-        try:
-            lines = (self._directory / INDEX).read_text().split()
-        except FileNotFoundError:
-            return []
-        return [Path(line).name for line in lines]
+        return logs(self._directory)
 
     def _size(self, name: str) -> int:
         try:
@@ -238,6 +255,15 @@ class BinlogTail:
 
     def _gone(self, name: str) -> Broken:
         return Broken(f"the server's log {name} is gone, and was not archived")
+
+
+def logs(directory: Path) -> list[str]:
+    """Return the names of the log's files, the oldest first."""
+    try:
+        lines = (directory / INDEX).read_text().split()
+    except FileNotFoundError:
+        return []
+    return [Path(line).name for line in lines]
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ class Archiving:
     project_id: str
     user_id: str
     stream: str = ""
+    reached: int = 0
     key: Secret | None = None
     grant: Grant | None = None
 
@@ -58,8 +59,8 @@ def prepare_stream(op: Archiving, tools: Toolbox) -> None:
     tools.effect(lambda: vault.ensure(place))
     op.stream = now.id
     op.key = services.sealer.show(now.data_key)
-    first = (now.report.sequence if now.report else 0) + 1
-    wanted = [names.single_name(number) for number in range(first, first + AHEAD)]
+    op.reached = now.report.sequence if now.report else 0
+    wanted = [names.single_name(op.reached + number) for number in range(1, AHEAD + 1)]
     op.grant = vault.grant(place, "PUT", wanted, GRANTED)
     stream = now
     tools.write(lambda unit: archives.end(unit, op.instance_id, keep=stream.id))
@@ -101,6 +102,7 @@ def tell_guest(op: Archiving, tools: Toolbox) -> None:
             key=op.key,
             grant=op.grant,
             piece_size=SMALL_PIECE if small else PIECE,
+            reached=op.reached,
         )
     )
 
