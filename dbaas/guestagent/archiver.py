@@ -102,6 +102,7 @@ class Archiver:
         self._lock = threading.RLock()
         self._changed = threading.Event()
         self._due = threading.Event()
+        self._told = threading.Event()
         self._stopping = False
         self._threads = [
             threading.Thread(target=self._watch, name="archive-watch", daemon=True),
@@ -118,8 +119,8 @@ class Archiver:
 
     def stop(self) -> None:
         self._stopping = True
-        self._changed.set()
-        self._due.set()
+        for event in (self._changed, self._due, self._told):
+            event.set()
         for thread in self._threads:
             thread.join()
 
@@ -141,8 +142,8 @@ class Archiver:
                 files.write(self._order_file, body, mode=0o600)
                 self._order = order
                 self._refused = None
-        self._changed.set()
-        self._due.set()
+        for event in (self._changed, self._due, self._told):
+            event.set()
 
     def report(self) -> ArchiveReport | None:
         """Return how far it is; None where nothing is to be archived."""
@@ -310,7 +311,8 @@ class Archiver:
                     self._end(error.text)
                 except (errors.Error, OSError, Refused) as error:
                     self._complain(error)
-                    self._due.wait(pause)
+                    self._told.clear()  # what is due stays due: that ends no pause
+                    self._told.wait(pause)
                     pause = min(2 * pause, RETRY_LONGEST)
                 finally:
                     self._storing = False

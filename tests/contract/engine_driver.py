@@ -318,6 +318,10 @@ class Driver:
     def fail(self, name: str, *faults: str) -> None:
         self._objects.faults[name] = list(faults)
 
+    def times_asked(self) -> int:
+        """Return how many requests there were."""
+        return len(self._objects.asked)
+
     def slow_down(self, speed: float) -> None:
         self._objects.speed = speed
 

@@ -188,10 +188,12 @@ def test_a_storage_that_was_away_gets_all_of_it_later(guest: Guest, order: Prepa
     guest.call("administer", "CREATE DATABASE shop", "CREATE TABLE shop.t (n INT)")
     said = stored(guest, time.time())
     guest.call("fail", "*", *["503"] * 1000)
+    before = guest.call("times_asked")
     guest.call("administer", "INSERT INTO shop.t VALUES (1)")
     time.sleep(4.0)
     away = guest.call("archived")
     assert away["sequence"] == said["sequence"]
+    assert 1 < guest.call("times_asked") - before < 10
     assert "503" in away["fault"]
     assert away["lag"] > 2.0
     guest.call("fail", "*")
