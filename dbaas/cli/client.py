@@ -1,6 +1,7 @@
 """Speaks to the API as the environment says: `OS_ENDPOINT`, and a password or a token."""
 
 import os
+import re
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -17,6 +18,8 @@ _TIMEOUT = (5.0, 30.0)
 _SHORTEST, _LONGEST, _GROWTH = 0.03, 0.5, 1.1
 """Seconds between two looks at an operation: fewer a minute than a project may take."""
 _ENDED = ("succeeded", "failed", "cancelled", "abandoned", "parked")
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
 _KINDS: Mapping[int, type[errors.Error]] = {
     400: errors.Invalid,
     401: errors.Forbidden,
@@ -76,6 +79,12 @@ class Client:
         except (errors.NotFound, errors.Invalid):
             return self._by_name(name_or_id)
         return found
+
+    def instance_id(self, name_or_id: str) -> str:
+        """Return its id; what looks like one is taken for it, since that may be deleted by now."""
+        if _ID.fullmatch(name_or_id):
+            return name_or_id
+        return str(self._by_name(name_or_id)["id"])
 
     def _by_name(self, name: str) -> Json:
         matching = [one for one in self.instances() if one["name"] == name]

@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from dbaas.cli import accounts, backups, schedules, session, show, waiting
-from dbaas.cli.client import Json
+from dbaas.cli import accounts, archives, backups, schedules, session, show, waiting
+from dbaas.cli.client import Client, Json
 from dbaas.cli.session import Name
 from dbaas.cli.waiting import Wait
 from dbaas.contract import errors
@@ -17,6 +17,7 @@ app.add_typer(instances, name="instance")
 app.add_typer(operations, name="operation")
 app.add_typer(backups.backups, name="backup")
 app.add_typer(schedules.schedules, name="schedule")
+app.add_typer(archives.archives, name="archive")
 app.add_typer(accounts.databases, name="database")
 app.add_typer(accounts.users, name="user")
 app.add_typer(accounts.root, name="root")
@@ -54,6 +55,12 @@ def create_instance(
     database: Annotated[list[str] | None, typer.Option(help="Database to make.")] = None,
     user: Annotated[list[str] | None, typer.Option(help="User to make, as NAME:PASSWORD.")] = None,
     backup: Annotated[str | None, typer.Option(help="Backup to begin with.")] = None,
+    instance: Annotated[
+        str | None, typer.Option(help="Instance to begin with as it was then: see --time.")
+    ] = None,
+    time: Annotated[
+        str | None, typer.Option(help="Moment in UTC, as 2026-11-20T10:15:03Z.")
+    ] = None,
     wait: Wait = True,
 ) -> None:
     """Make a database server."""
@@ -67,11 +74,21 @@ def create_instance(
         "users": users,
     }
     with session.client() as client:
-        if backup is not None:
-            body["restorePoint"] = {"backupRef": client.backup(backup)["id"]}
+        if point := _point(client, backup, instance, time):
+            body["restorePoint"] = point
         made = client.post("/instances", {"instance": body})["instance"]
         show.OUT.print(made["id"])
         waiting.follow(client, wait=wait)
+
+
+def _point(client: Client, backup: str | None, instance: str | None, time: str | None) -> Json:
+    """Return what it begins with; the API says what of that cannot be."""
+    point: Json = {} if time is None else {"time": time}
+    if backup is not None:
+        point["backupRef"] = client.backup(backup)["id"]
+    if instance is not None:
+        point["instanceRef"] = client.instance_id(instance)
+    return point
 
 
 def _user(text: str, databases: list[dict[str, str]]) -> Json:

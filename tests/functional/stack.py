@@ -64,6 +64,18 @@ class Stack:
         pairs = (line.removeprefix("export ").partition("=") for line in lines)
         return {name: value for name, _, value in pairs if name.startswith("OS_")}
 
+    def tenant(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run `dbaas`, the tenant's commands."""
+        done = subprocess.run(
+            [str(Path(sys.executable).parent / "dbaas"), *arguments],
+            env=os.environ | self.openrc(),
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_SECONDS,
+        )
+        assert not check or done.returncode == 0, done.stdout + done.stderr
+        return done
+
     def command(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run `dbaas-manage stack` with these arguments."""
         command = [sys.executable, "-m", "dbaas.manage.stack", "--dir", str(self.directory)]

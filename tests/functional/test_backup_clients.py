@@ -1,12 +1,8 @@
 """Backups by the clients that users have, unmodified, and by the command of ours."""
 
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +14,6 @@ from tests.functional.stack import Stack
 NAME = "kept"
 NOBODY = "11111111-2222-3333-4444-555555555555"
 PATIENCE = 120.0
-OURS = Path(sys.executable).parent / "dbaas"
 
 Json = dict[str, Any]
 
@@ -84,13 +79,7 @@ def gone(stack: Stack, backup_id: str) -> None:
 
 def ours(stack: Stack, *arguments: str) -> Ran:
     """Run `dbaas` as a tenant does."""
-    done = subprocess.run(
-        [str(OURS), *arguments],
-        env={"PATH": os.environ["PATH"], **stack.openrc("demo")},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-    )
+    done = stack.tenant(*arguments, check=False)
     return Ran(done.returncode, done.stdout, done.stderr)
 
 

@@ -4,13 +4,10 @@ import http.client
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 import pymysql
@@ -178,19 +175,6 @@ def test_the_audit_finds_what_was_made_and_removed_by_hand(
     assert audit(stack) == (0, [])
 
 
-def tenant(stack: Stack, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run `dbaas`, the tenant's commands."""
-    done = subprocess.run(
-        [str(Path(sys.executable).parent / "dbaas"), *arguments],
-        env=os.environ | stack.openrc(),
-        capture_output=True,
-        text=True,
-        timeout=180,
-    )
-    assert not check or done.returncode == 0, done.stdout + done.stderr
-    return done
-
-
 def test_only_versions_that_something_drives_are_offered(stack: Stack) -> None:
     offered = stack.manage("datastore", "register", "mariadb", "11.8").stdout
     assert offered == "mariadb 11.8 is offered already\n"
@@ -212,27 +196,27 @@ def test_the_image_of_a_version_is_named_in_one_way(stack: Stack) -> None:
 
 
 def test_tenants_follow_the_life_of_an_instance_at_a_command_line(stack: Stack) -> None:
-    made = tenant(
-        stack, "instance", "create", "by-hand", "--flavor", "1", "--size", "1",
+    made = stack.tenant(
+        "instance", "create", "by-hand", "--flavor", "1", "--size", "1",
         "--database", "shop", "--user", "clerk:p4ss-of-the-clerk",
     ).stdout.splitlines()  # fmt: skip
     number, steps = made[0], [line.rsplit(maxsplit=2)[0].strip() for line in made[1:]]
     assert steps[0] == "write credentials"
     assert steps[-1] == "show instance active"
-    assert number in tenant(stack, "instance", "list").stdout
-    assert '"ACTIVE"' in tenant(stack, "instance", "show", "by-hand").stdout
-    assert "restart database" in tenant(stack, "instance", "restart", "by-hand").stdout
-    assert "extend volume" in tenant(stack, "instance", "resize-volume", "by-hand", "2").stdout
-    listed = tenant(stack, "operation", "list", "--instance", "by-hand").stdout
+    assert number in stack.tenant("instance", "list").stdout
+    assert '"ACTIVE"' in stack.tenant("instance", "show", "by-hand").stdout
+    assert "restart database" in stack.tenant("instance", "restart", "by-hand").stdout
+    assert "extend volume" in stack.tenant("instance", "resize-volume", "by-hand", "2").stdout
+    listed = stack.tenant("operation", "list", "--instance", "by-hand").stdout
     newest_id = newest(stack, number)["id"]
     assert newest_id in listed
-    assert '"resize_volume"' in tenant(stack, "operation", "show", newest_id).stdout
-    followed = tenant(stack, "operation", "follow", newest_id).stdout
+    assert '"resize_volume"' in stack.tenant("operation", "show", newest_id).stdout
+    followed = stack.tenant("operation", "follow", newest_id).stdout
     assert followed.splitlines()[-1] == "succeeded"
-    tenant(stack, "instance", "delete", "by-hand")
+    stack.tenant("instance", "delete", "by-hand")
     stack.wait_until(number, "GONE")
-    missing = tenant(stack, "instance", "show", "by-hand", check=False)
+    missing = stack.tenant("instance", "show", "by-hand", check=False)
     assert (missing.returncode, missing.stderr) == (1, "dbaas: there is no instance by-hand\n")
-    refused = tenant(stack, "instance", "create", "x", "--flavor", "99", check=False)
+    refused = stack.tenant("instance", "create", "x", "--flavor", "99", check=False)
     assert (refused.returncode, refused.stdout) == (1, "")
     assert refused.stderr.startswith("dbaas: instance['flavorRef']: Flavor 99 cannot be found")

@@ -4,6 +4,7 @@ Meanwhile the archive's objects are merged, every few seconds instead of every h
 """
 
 import datetime
+import json
 import threading
 import time
 from typing import Any
@@ -14,12 +15,6 @@ from tests.functional.stack import Stack
 from tests.functional.test_backups import back_up
 
 PATIENCE = 300.0
-
-
-def archive(stack: Stack, instance: str) -> None:
-    body = {"archive": {"enabled": True}}
-    answer = stack.request("POST", f"instances/{instance}/action", body)
-    assert answer.status == 202, answer
 
 
 def wait_for(stack: Stack, instance: str, moment: float) -> None:
@@ -81,10 +76,9 @@ def write_until_first_objects_are_gone(stack: Stack, instance: Any) -> None:
 
 def test_a_dropped_table_comes_back_as_it_was_a_second_before(stack: Stack) -> None:
     source = stack.wait_until(stack.create("logged", flavorRef="2"), "ACTIVE", PATIENCE)
-    archive(stack, source["id"])
+    stack.tenant("archive", "on", "logged")
     with stack.database(source) as link, link.cursor() as cursor:
         cursor.execute("CREATE TABLE stamps (n INT PRIMARY KEY AUTO_INCREMENT, at DOUBLE)")
-        wait_for_archive(stack, source["id"])
         write_until_first_objects_are_gone(stack, source)
         backup = back_up(stack, "base", instance=source["id"])
         write_for(8.0, stack, source)
@@ -94,27 +88,17 @@ def test_a_dropped_table_comes_back_as_it_was_a_second_before(stack: Stack) -> N
     wait_for(stack, source["id"], target)
     wait_for_merged_objects(stack, source["id"])
     told = datetime.datetime.fromtimestamp(target, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    point = {"instanceRef": source["id"], "time": told}
-    number = stack.create("back", flavorRef="2", restorePoint=point, databases=[], users=[])
-    restored = stack.wait_until(number, "ACTIVE", PATIENCE)
+    assert json.loads(stack.tenant("archive", "show", "logged").stdout)["archiving"]
+    point = ("--instance", "logged", "--time", told)
+    made = stack.tenant("instance", "create", "back", "--flavor", "2", "--size", "2", *point)
+    restored = stack.wait_until(made.stdout.split()[0], "ACTIVE", PATIENCE)
     with stack.database(restored) as link, link.cursor() as cursor:
         cursor.execute("SELECT COUNT(*), MAX(n), MAX(at) FROM stamps")
         count, last, at = cursor.fetchone() or (0, 0, 0.0)
     assert count == last > 100
     assert target - 1.0 <= at <= target
+    stack.tenant("archive", "off", "logged")
     for id_ in (source["id"], restored["id"]):
         stack.request("DELETE", f"instances/{id_}")
         stack.wait_until(id_, "GONE")
     stack.request("DELETE", f"backups/{backup['id']}")
-
-
-def wait_for_archive(stack: Stack, instance: str) -> None:
-    """Wait until the archive is known to go on: a backup counts that is taken since then."""
-    expired = time.monotonic() + PATIENCE
-    while True:
-        kinds = stack.request("GET", "operations").body["operations"]
-        states = [one["state"] for one in kinds if one["kind"] == "set_archiving"]
-        if states and states[0] == "succeeded":
-            return
-        assert time.monotonic() < expired, kinds[:2]
-        time.sleep(0.2)
