@@ -123,6 +123,7 @@ class Archiver:
             event.set()
         for thread in self._threads:
             thread.join()
+        self._tail = None  # nothing on the volume is open any more
 
     def tell(self, order: ArchiveOrder) -> None:
         """Do this from now on; it is on the disk when this returns.
@@ -136,8 +137,10 @@ class Archiver:
                 self._forget()
             else:
                 if self._order is None or self._order.stream != order.stream:
-                    self._forget()
+                    if self._log_of(order.strategy) is None:
+                        raise errors.Unavailable("there is no database server, or no volume now")
                     self._begin_record(order)
+                    self._forget()
                 body = json.dumps(codec.dump(order))
                 files.write(self._order_file, body, mode=0o600)
                 self._order = order
@@ -189,11 +192,11 @@ class Archiver:
     def _look(self) -> bool:
         """Return whether there is anything to look at."""
         order = self._order
-        record = self._known(order)
         log = self._log_of(order.strategy) if order else None
-        if order is None or record is None or log is None:
+        if order is None or log is None:
             self._tail = None
             return False
+        record = self._known(order)
         if record.ended:
             self._give_up(log, log.tail(Spot(), 0.0), order)  # it is for nobody
             return False
@@ -217,13 +220,9 @@ class Archiver:
             self._tend(log, order)
         return True
 
-    def _known(self, order: ArchiveOrder | None) -> Record | None:
-        """Return how far the stream is: that of another one, on the volume, does not count."""
-        if order is None:
-            return None
+    def _known(self, order: ArchiveOrder) -> Record:
+        """Return how far the stream is, by what is on the volume."""
         if self._record is None or self._record.stream != order.stream:
-            if not self._volume.is_dir():
-                return None
             found = self._read_record(order.stream)
             self._record = found or Record(order.stream)
             if found is None:
@@ -443,7 +442,7 @@ def archiver_of(state: Path, supervisor: Supervisor) -> Archiver:
     """Return what stores the engine's log, wherever it is told to."""
 
     def log_of(strategy: str) -> ArchiveStrategy | None:
-        if supervisor.volume.released or not supervisor.has_engine:
+        if not supervisor.volume.is_there or not supervisor.has_engine:
             return None
         made: ArchiveStrategy = registry.load("archive", strategy)(supervisor.engine)
         return made

@@ -49,6 +49,11 @@ class Volume:
         """Whether it was let go of, and not taken again: nothing may use it."""
         return self._record.released
 
+    @property
+    def is_there(self) -> bool:
+        """Whether its files can be used now."""
+        return not self.released and (self._attached is None or mounts.at(self._path) is not None)
+
     def take(self) -> None:
         """Have it mounted, and formatted if it never was. May be repeated.
 

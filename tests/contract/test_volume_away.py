@@ -1,6 +1,7 @@
 """A volume is detached and attached again under a guest's agent, with its real database server."""
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import pytest
 from dbaas.common import certificates
 from dbaas.contract import errors
 from dbaas.contract.messages import (
+    ArchiveOrder,
     DatabaseSpec,
+    Grant,
     Prepare,
     ServerCertificate,
     ServiceStatus,
@@ -106,3 +109,38 @@ def test_a_server_whose_volume_broke_off_comes_back_with_it(guest: Guest, disk: 
     guest.call("be_agent", str(disk.path))
     assert guest.order("restart").service is ServiceStatus.HEALTHY
     assert ask(guest, "SELECT id FROM t WHERE id = 7") == [["7"]]
+
+
+def test_an_archive_goes_on_when_a_guest_is_booted_anew_or_its_volume_was_away(
+    guest: Guest, disk: loops.Disk
+) -> None:
+    at = str(guest.call("store"))
+    leave = Grant("local", "PUT", Secret(f"{at}/log-i/s/{{name}}?method=PUT&signature=good"))
+    guest.order("archive", ArchiveOrder("binlog", "i", "s", Secret("5e" * 32), leave))
+    first = archived(guest)
+    guest.call("die")
+    guest.call("stop")
+    guest.call("run", "umount", VOLUME)
+    guest.call("be_agent")  # the disk comes later
+    time.sleep(1.5)
+    guest.call("die")
+    guest.call("be_agent", str(disk.path))
+    hosts.wait(lambda: guest.order("ping").service is ServiceStatus.HEALTHY)
+    second = archived(guest)
+    guest.order("release_volume")
+    time.sleep(1.5)
+    with pytest.raises(errors.Unavailable):
+        guest.order("archive", ArchiveOrder("binlog", "i", "t", Secret("5e" * 32), leave))
+    guest.order("take_volume")
+    assert first < second < archived(guest)
+
+
+def archived(guest: Guest) -> int:
+    """Have something committed and archived; return how many objects there are then."""
+    ask(guest, "INSERT INTO t VALUES (1)")
+    now = time.time() + 0.2
+    expired = time.monotonic() + 20
+    while (said := guest.call("archived"))["until"] < now or said["ended"]:
+        assert time.monotonic() < expired, said
+        time.sleep(0.1)
+    return int(said["sequence"])
