@@ -282,12 +282,16 @@ _SAID = (
     *("archive", "archive_calls"),
 )
 _ROW = f"({','.join(['%s'] * (3 + len(_SAID)))},NOW(6))"
+# A guest that was just booted does not know yet how far its archive is: what it said before counts.
+_VALUE = {name: f"VALUES({name})" for name in (*_SAID, "heard_at")} | {
+    "archive": "COALESCE(VALUES(archive),archive)"
+}
 _NEWER = "VALUES(boot)>boot OR (VALUES(boot)=boot AND VALUES(seq)>seq)"
 _LATEST = f"seq=IF({_NEWER},VALUES(seq),seq),boot=GREATEST(boot,VALUES(boot))"
 _FOLD = (
     f"INSERT INTO guest_health (instance_id,boot,seq,{','.join(_SAID)},heard_at) VALUES {{rows}}"  # noqa: S608  # constants
     " ON DUPLICATE KEY UPDATE "
-    + ",".join(f"{name}=IF({_NEWER},VALUES({name}),{name})" for name in (*_SAID, "heard_at"))
+    + ",".join(f"{name}=IF({_NEWER},{_VALUE[name]},{name})" for name in (*_SAID, "heard_at"))
     + f",{_LATEST}"
 )
 _PASS = (

@@ -139,8 +139,8 @@ class Archiver:
                 if self._order is None or self._order.stream != order.stream:
                     if self._log_of(order.strategy) is None:
                         raise errors.Unavailable("there is no database server, or no volume now")
-                    self._begin_record(order)
                     self._forget()
+                    self._begin_record(order)
                 body = json.dumps(codec.dump(order))
                 files.write(self._order_file, body, mode=0o600)
                 self._order = order
@@ -149,13 +149,11 @@ class Archiver:
             event.set()
 
     def report(self) -> ArchiveReport | None:
-        """Return how far it is; None where nothing is to be archived."""
+        """Return how far it is; None where nothing is to be archived, or nothing is known yet."""
         with self._lock:
             order, record = self._order, self._record
-            if order is None:
+            if order is None or record is None or record.stream != order.stream:
                 return None
-            if record is None or record.stream != order.stream:
-                return ArchiveReport(order.stream, fault=self._fault[:200])
             oldest = self._tail.oldest if self._tail else None
             return ArchiveReport(
                 stream=record.stream,
@@ -231,7 +229,8 @@ class Archiver:
 
     def _begin_record(self, order: ArchiveOrder) -> None:
         """Have a record of the stream on the volume, before anything of it is stored."""
-        if self._read_record(order.stream) is None:
+        self._record = self._read_record(order.stream)
+        if self._record is None:
             ended = LOST if order.reached else ""
             try:
                 self._keep(Record(order.stream, ended=ended))

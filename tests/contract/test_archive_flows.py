@@ -39,14 +39,17 @@ def instance(stage: Stage) -> str:
 def says(rehearsed: Rehearsal, instance: str, **report: Any) -> None:
     """Have the guest say how far its archive is."""
     order = rehearsed.guests.orders[-1]
-    said = ArchiveReport(order["stream"], **report)
+    beats(rehearsed, instance, ArchiveReport(order["stream"], **report))
+
+
+def beats(rehearsed: Rehearsal, instance: str, said: ArchiveReport | None) -> None:
     health = Health(ServiceStatus.HEALTHY, archive=said)
-    says.number += 1  # type: ignore[attr-defined] # a counter
-    beat = Heartbeat(1 << 40, says.number, health)  # type: ignore[attr-defined] # as above
+    beats.number += 1  # type: ignore[attr-defined] # a counter
+    beat = Heartbeat(1 << 40, beats.number, health)  # type: ignore[attr-defined] # as above
     rehearsed.catalog.run(lambda one: guests.fold(one, {instance: beat}))
 
 
-says.number = 0  # type: ignore[attr-defined] # as above
+beats.number = 0  # type: ignore[attr-defined] # as above
 
 
 def streams(rehearsed: Rehearsal, instance: str) -> Any:
@@ -117,6 +120,20 @@ def test_without_an_archive_it_is_said_what_is_missing(stage: Stage, instance: s
     answer = restore(api, instanceRef=instance, time="2001-09-09T02:00:00Z")
     assert answer.status == HTTPStatus.BAD_REQUEST
     assert "takes an archive that is on" in answer.body["badRequest"]["message"]
+
+
+def test_what_a_guest_said_counts_while_it_does_not_know_how_far_it_is(
+    stage: Stage, instance: str
+) -> None:
+    api, rehearsed = stage
+    requests.set_archiving(api, instance)
+    rehearsed.carry_archives_on()
+    says(rehearsed, instance, sequence=7, since=1.0, until=9.0, wants=8)
+    beats(rehearsed, instance, None)
+    (stream,) = streams(rehearsed, instance)
+    assert (stream.report.sequence, stream.report.until) == (7, 9.0)
+    rehearsed.carry_archives_on()  # what it wants is not known
+    assert len(rehearsed.guests.orders) == 1
 
 
 def test_a_guest_that_wants_leave_gets_it_and_a_broken_stream_a_successor(

@@ -140,7 +140,7 @@ def archived(guest: Guest) -> int:
     ask(guest, "INSERT INTO t VALUES (1)")
     now = time.time() + 0.2
     expired = time.monotonic() + 20
-    while (said := guest.call("archived"))["until"] < now or said["ended"]:
+    while not (said := guest.call("archived")) or said["until"] < now or said["ended"]:
         assert time.monotonic() < expired, said
         time.sleep(0.1)
     return int(said["sequence"])
