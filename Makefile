@@ -2,14 +2,16 @@
 
 STACK := .venv/bin/python -m dbaas.manage.stack
 BIN := .venv/bin
-# In a process of its own: its threads must not import what others have pytest rewrite. It only needs
-# a processor, and most others only wait: so it runs beside them, and is shown after them.
+# In a process of its own: its threads must not import what others have pytest rewrite.
 OPENAPI := tests/contract/test_openapi.py
-TESTS ?= tests/unit tests/contract tests/functional tests/chaos
+# Most tests wait most of the time: these are made side by side, each row in its order.
+LONG := $(wildcard tests/functional tests/chaos)
+SHORT := $(wildcard tests/unit tests/contract)
 # Seconds after which a single test is taken to hang.
 PATIENCE ?= 1200
 # The same, where the first test waits for a whole OpenStack and guests' processors are emulated.
 PATIENCE_OPENSTACK ?= 3600
+PYTEST = $(BIN)/pytest -p no:cacheprovider --timeout=$(PATIENCE)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up down status logs clean test test-openstack lint types sample unit contract \
@@ -40,13 +42,8 @@ clean: ## stop the stack and remove all of its data
 	@[ ! -d .run ] || $(STACK) clean
 
 test: setup lint types sample ## check and test everything but what needs OpenStack
-	@mkdir -p .pytest_cache; \
-	$(BIN)/pytest -p no:cacheprovider --timeout=$(PATIENCE) $(OPENAPI) >.pytest_cache/openapi.log 2>&1 & openapi=$$!; \
-	status=0; \
-	$(BIN)/pytest --timeout=$(PATIENCE) --ignore=$(OPENAPI) $(wildcard $(TESTS)) || status=1; \
-	wait $$openapi || status=1; \
-	cat .pytest_cache/openapi.log; \
-	exit $$status
+	@$(BIN)/python -m tests.lanes "$(PYTEST) $(LONG)" "$(PYTEST) -q $(OPENAPI)" \
+		"$(PYTEST) -q --ignore=$(OPENAPI) $(SHORT)"
 
 test-openstack: setup ## prove it on the OpenStack that OS_* variables name, or on a box of its own
 	@$(BIN)/pytest --timeout=$(PATIENCE_OPENSTACK) tests/openstack
