@@ -59,7 +59,7 @@ def create(deployment: Deployment, client: Clients, name: str, *more: str) -> st
 
 def succeeded(deployment: Deployment, instance_id: str, kind: str) -> None:
     ended = deployment.wait_until_done(instance_id)
-    assert (ended["kind"], ended["state"]) == (kind, "succeeded"), ended
+    assert (ended["kind"], ended["state"]) == (kind, "succeeded"), f"{ended}"
 
 
 def write(deployment: Deployment, instance_id: str, first: int) -> None:

@@ -45,7 +45,7 @@ def refused(deployment: Deployment, instance: str, action: object) -> str:
 def assert_deleted(deployment: Deployment, instance: str) -> None:
     deployment.delete(instance)
     ended = deployment.wait_until_done(instance)
-    assert (ended["kind"], ended["state"]) == ("delete_instance", "succeeded"), ended
+    assert (ended["kind"], ended["state"]) == ("delete_instance", "succeeded"), f"{ended}"
 
 
 def test_a_server_in_error_is_explained(deployment: Deployment, instances: list[str]) -> None:

@@ -80,7 +80,7 @@ def expect(deployment: Deployment, instances: Sequence[str], kind: str) -> None:
     """Wait for the ends of the operations that were accepted last: each is as without a death."""
     for instance in instances:
         ended = deployment.wait_until_done(instance)
-        assert (ended["kind"], ended["state"]) == (kind, "succeeded"), ended
+        assert (ended["kind"], ended["state"]) == (kind, "succeeded"), f"{ended}"
     assert list(deployment.tokens.iterdir()) == [], "nobody came by these points"
 
 

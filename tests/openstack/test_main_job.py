@@ -61,7 +61,7 @@ def done(deployment: Deployment, life: Life, kind: str) -> dict[str, Any]:
     """Wait for the operation that was accepted last: it is of this kind, and succeeds."""
     began = time.monotonic()
     ended = deployment.wait_until_done(life.id)
-    assert (ended["kind"], ended["state"]) == (kind, "succeeded"), ended
+    assert (ended["kind"], ended["state"]) == (kind, "succeeded"), f"{ended}"
     life.seconds[kind] = time.monotonic() - began
     return ended
 

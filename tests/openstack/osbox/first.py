@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dbaas.cloud.local import kernel
 from dbaas.host import files
-from tests.openstack.osbox import addresses, cinder, place, shared
+from tests.openstack.osbox import addresses, cinder, libvirt, place, shared
 from tests.openstack.osbox.place import HOME
 
 _NAMES = f"""\
@@ -52,6 +52,7 @@ def _mount_all() -> None:
     for ours, theirs in (
         (HOME.settings / "swift", "/etc/swift"),
         (HOME.settings / "libvirt", "/etc/libvirt"),
+        (libvirt.servers(), "/etc/libvirt/qemu"),
         (place.state("libvirt", "lib"), "/var/lib/libvirt"),
         (HOME.cache, "/var/cache/libvirt"),
         (place.state("libvirt", "log"), "/var/log/libvirt"),

@@ -49,9 +49,14 @@ exec /usr/bin/nice -n 3 /usr/bin/qemu-system-x86_64 "${words[@]}"
 def configure() -> None:
     shared.write_text("libvirt/libvirtd.conf", _DAEMON)
     shared.write_text("libvirt/qemu.conf", _QEMU)
-    (shared.settings("libvirt") / "qemu" / "networks").mkdir(parents=True, exist_ok=True)
+    (servers() / "networks").mkdir(exist_ok=True)
     _programs().mkdir(exist_ok=True)
     files.write(_programs() / "qemu-system-x86_64", _WRAPPER, mode=0o755)
+
+
+def servers() -> Path:
+    """Return where libvirt keeps what servers there are: a new cloud has none of the last one."""
+    return place.state("libvirt", "servers")
 
 
 def _programs() -> Path:
