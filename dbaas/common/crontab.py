@@ -5,7 +5,7 @@ comes twice when they go back is had once, unless it is to be had every hour.
 """
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo, available_timezones
 
 from croniter import CroniterError, croniter
@@ -15,7 +15,6 @@ from dbaas.contract import errors
 FIELDS = 5
 _PLAIN = re.compile(r"(\d|[*/,\s-]|(?<![A-Za-z])[A-Za-z]{3}(?![A-Za-z]))+", re.ASCII)
 """Numbers, and names of days and months: not what is drawn by lot, as `R` and `H`."""
-_EARLIER = timedelta(seconds=1)
 
 
 def check(cron: str, zone: str, name: str = "cron") -> None:
@@ -49,8 +48,8 @@ def next_after(cron: str, zone: str, moment: datetime) -> datetime:
 
 
 def comes_within(cron: str, zone: str, begin: datetime, end: datetime) -> bool:
-    """Return whether one of its times is from `begin` to `end`, both included."""
-    return next_after(cron, zone, begin - _EARLIER) <= end
+    """Return whether one of its times is after `begin`, and `end` or before."""
+    return next_after(cron, zone, begin) <= end
 
 
 def _is_at_hours(cron: str) -> bool:

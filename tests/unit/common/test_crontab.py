@@ -52,9 +52,11 @@ def test_the_next_is_later_and_none_is_between(moment: datetime) -> None:
     assert crontab.next_after("*/20 1-3 * * *", BERLIN, before) == following
 
 
-def test_a_time_is_within_its_own_second() -> None:
-    noon = utc(2026, 5, 3, 12)
-    assert crontab.comes_within("0 12 * * 0", "UTC", noon, noon)
+def test_a_time_counts_once_for_whoever_looks_again_and_again() -> None:
+    noon, second = utc(2026, 5, 3, 12), timedelta(seconds=1)
+    assert crontab.comes_within("0 12 * * 0", "UTC", noon - second, noon)
+    assert not crontab.comes_within("0 12 * * 0", "UTC", noon, noon + second)
+    assert not crontab.comes_within("0 12 * * 0", "UTC", noon + second / 2, noon + second)
     assert not crontab.comes_within("0 12 * * 1", "UTC", noon, noon)
     assert crontab.comes_within("0 12 * * 1", "UTC", noon, noon + timedelta(days=2))
 
