@@ -38,8 +38,8 @@ def surplus(backups: Sequence[Kept], rule: Rule) -> set[str]:
     newest = sorted((one for one in ours if one.usable), key=lambda one: one.age)
     wanted = {one.id for one in backups if not one.ours or not one.over}
     wanted |= {one.id for n, one in enumerate(newest) if n == 0 or _is_wanted(n, one, rule)}
-    failed = [one for one in ours if one.over and not one.usable]
-    wanted |= {one.id for one in failed if _is_news(one, newest, rule)}
+    over = [one for one in ours if one.over]
+    wanted |= {one.id for one in over if not one.usable and _is_news(one, over, rule)}
     return {one.id for one in backups} - _with_ancestors(wanted, backups)
 
 
@@ -49,9 +49,13 @@ def _is_wanted(place: int, one: Kept, rule: Rule) -> bool:
     )
 
 
-def _is_news(failed: Kept, newest: Sequence[Kept], rule: Rule) -> bool:
-    """Tell whether nobody may have seen yet that it failed: until as many others are newer."""
-    newer = sum(1 for one in newest if one.age < failed.age)
+def _is_news(failed: Kept, over: Sequence[Kept], rule: Rule) -> bool:
+    """Tell whether nobody may have seen yet that it failed: until as many others are newer.
+
+    Those that failed count, too: each takes of the project's quota, and where all fail for long,
+    none could be made any more.
+    """
+    newer = sum(1 for one in over if one.age < failed.age)
     return _is_wanted(newer, failed, rule)
 
 

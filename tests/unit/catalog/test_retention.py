@@ -79,3 +79,11 @@ def test_a_failed_one_goes_when_enough_others_are_newer() -> None:
     failed = Kept("failed", None, 3.5, usable=False)
     assert "failed" not in surplus([*weekly(), failed], Rule(7, None))
     assert "failed" in surplus([*weekly(), failed], Rule(3, None))
+
+
+def test_where_all_fail_no_more_of_them_stay_than_of_others() -> None:
+    failed = [Kept(f"f{hour}", None, hour / 24, usable=False) for hour in range(100)]
+    complete = Kept("complete", None, 5.0, usable=True)
+    gone = surplus([complete, *failed], Rule(7, None))
+    assert {f"f{hour}" for hour in range(100)} - gone == {f"f{hour}" for hour in range(7)}
+    assert "complete" not in gone
