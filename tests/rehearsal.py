@@ -199,9 +199,15 @@ class Rehearsal:
 
     def compact_archives(self) -> None:
         """Do that duty now: an hour has passed."""
-        self._catalog.run(_pass_an_hour)
-        self._catalog.run(lambda one: archive_orders.compact(one, self._means.sealer, HOUR))
+        self.pass_an_hour()
+        self.ask_for_compaction()
         self.wake("")
+
+    def ask_for_compaction(self) -> None:
+        self._catalog.run(lambda one: archive_orders.compact(one, self._means.sealer, HOUR))
+
+    def pass_an_hour(self) -> None:
+        self._catalog.run(_pass_an_hour)
 
     def carry_archives_on(self, *versions: str) -> None:
         """Do that duty now; `versions`: those that have an archive unasked."""

@@ -40,6 +40,7 @@ def compact(unit: Unit, sealer: Sealer, every: float) -> None:
     """Ask for the compaction of each stream that had none for that many seconds."""
     for due in archives.compactable(unit, every, BATCH):
         _begin(unit, sealer, due, "compact_archive", CompactArchive(due.stream_id))
+        archives.compaction_asked(unit, due.stream_id)
 
 
 def prune(unit: Unit, sealer: Sealer, every: float) -> None:

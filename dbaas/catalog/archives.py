@@ -283,8 +283,9 @@ def pruned(unit: Unit, stream_id: str, upto: int) -> None:
 
 
 def compactable(unit: Unit, age: float, limit: int) -> Sequence[Due]:
-    """Return streams that were not compacted for `age` seconds, and whose guests can do it."""
-    since = _streams.c.compacted_at
+    """Return streams that were not compacted for `age` seconds, and whose guests can do it; those
+    that wait for longest first."""
+    since = func.coalesce(_streams.c.compacted_at, _streams.c.created_at)
     query = (
         select(_streams.c.id, _streams.c.instance_id, _streams.c.project_id, _streams.c.user_id)
         .select_from(
@@ -296,20 +297,26 @@ def compactable(unit: Unit, age: float, limit: int) -> Sequence[Due]:
             _streams.c.ended_at.is_(None),
             _instances.c.status == Status.ACTIVE,
             seconds_since(_health.c.heard_at) < LIVELY,
-            seconds_since(func.coalesce(since, _streams.c.created_at)) > age,
+            seconds_since(since) > age,
             ~_at_work(),
         )
+        .order_by(since)
         .limit(limit)
     )
     return [Due(*row) for row in unit.execute(query)]
 
 
-def compacted(unit: Unit, stream_id: str, upto: int) -> None:
-    """Note up to which object a stream was compacted just now."""
+def compaction_asked(unit: Unit, stream_id: str) -> None:
+    """Note that it is tried: one that fails does not keep others from theirs."""
+    unit.execute(update(_streams).where(_streams.c.id == stream_id).values(compacted_at=NOW))
+
+
+def compacted(unit: Unit, stream_id: str, upto: int, age: float = 0.0) -> None:
+    """Note up to which object a stream was compacted; `age`: as if so many seconds ago."""
     unit.execute(
         update(_streams)
         .where(_streams.c.id == stream_id)
-        .values(compacted_to=upto, compacted_at=NOW)
+        .values(compacted_to=upto, compacted_at=later(-age))
     )
 
 

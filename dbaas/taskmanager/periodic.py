@@ -51,7 +51,7 @@ def duties(means: Means, archived: Sequence[str], compacted_every: float) -> tup
         Duty("report-stuck-operations", 60.0, lambda unit: _report(operation_views.stuck(unit))),
         Duty("sweep-backups", 30.0, lambda unit: leftovers.sweep(unit, sealer)),
         Duty("carry-archives-on", 5.0, lambda unit: archive_orders.attend(unit, sealer, archived)),
-        Duty("compact-archives", min(300.0, compacted_every), compact),
+        Duty("compact-archives", min(60.0, compacted_every), compact),
         Duty("prune-archives", min(60.0, compacted_every), prune),
         Duty("back-up-after-gaps", 30.0, lambda unit: _tell(archive_bases.take(unit, means))),
         Duty("keep-backups", 60.0, lambda unit: schedules.keep_rules(unit, sealer)),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from dbaas.catalog import archives, guests, tables
+from dbaas.catalog import archive_orders, archives, guests, tables
 from dbaas.catalog.records import Heartbeat
 from dbaas.common import killpoints
 from dbaas.common.killpoints import Side
@@ -369,3 +369,38 @@ def test_nothing_goes_of_an_archive_that_could_not_be_merged(
     rehearsed.compact_archives()
     singles = [path for path in vault.objects if path.rpartition("/")[2].isdecimal()]
     assert len([path for path in singles if "log-" in path]) == 900
+
+
+def test_an_archive_with_more_to_merge_is_due_again_soon(stage: Stage, instance: str) -> None:
+    api, rehearsed = stage
+    archived(api, rehearsed, instance)
+    (stream,) = streams(rehearsed, instance)
+    for number in range(901, 2601):
+        place = f"{stream.account}/{stream.container}/log-{instance}/{stream.id}/{number:010d}"
+        rehearsed.guests.vault.objects[place] = b"-"
+    says(rehearsed, instance, sequence=2600, since=TAKEN - 60, until=TAKEN + 3600.5)
+    rehearsed.compact_archives()
+    assert len(left(rehearsed)) == 604  # of six rows, four were merged
+    rehearsed.ask_for_compaction()
+    rehearsed.wake("")
+    assert len(left(rehearsed)) == 6
+    rehearsed.ask_for_compaction()
+    assert rehearsed.guests.asked.count("merge_archive") == 6
+
+
+def test_one_that_cannot_be_compacted_keeps_no_other_from_it(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api, rehearsed = stage
+    monkeypatch.setattr(archive_orders, "BATCH", 1)
+    instances = {requests.create_instance(api, f"one-{n}") for n in range(3)}
+    for instance in instances:
+        archived(api, rehearsed, instance)
+    rehearsed.pass_an_hour()
+    for _ in instances:
+        rehearsed.guests.fails["merge_archive"] = errors.Failed("object 0000000003 is damaged")
+        rehearsed.ask_for_compaction()
+        rehearsed.wake("")
+    listed = api.request("GET", "operations?limit=100").body["operations"]
+    tried = [one["instance_id"] for one in listed if one["kind"] == "compact_archive"]
+    assert sorted(tried) == sorted(instances)

@@ -41,6 +41,8 @@ class Compaction:
     upto: int = 0
     key: Secret | None = None
     merges: tuple[Merge, ...] = ()
+    more: bool = False
+    """Whether there are more rows than it merges."""
 
 
 def begin(op: Operation, request: CompactArchive) -> Compaction:
@@ -54,8 +56,9 @@ def choose_objects(op: Compaction, tools: Toolbox) -> None:
         return
     vault, place = services.vault(stream.storage), streams.place(stream)
     sizes = {name: stored.size for name, stored in vault.listing(place).items()}
-    runs = names.mergeable(sizes, stream.report.sequence)[:RUNS]
-    op.upto = runs[-1].last if len(runs) == RUNS else stream.report.sequence
+    found = names.mergeable(sizes, stream.report.sequence)
+    runs, op.more = found[:RUNS], len(found) > RUNS
+    op.upto = runs[-1].last if op.more else stream.report.sequence
     op.key = services.sealer.show(stream.data_key)
     op.merges = tuple(
         Merge(
@@ -111,7 +114,8 @@ def delete_merged_objects(op: Compaction, tools: Toolbox) -> None:
 
 
 def record_compaction(op: Compaction, tools: Toolbox) -> None:
-    tools.write(lambda unit: archives.compacted(unit, op.stream, op.upto))
+    age = HOUR if op.more else 0.0
+    tools.write(lambda unit: archives.compacted(unit, op.stream, op.upto, age))
 
 
 COMPACT_ARCHIVE = Flow(
