@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import update
 
 from dbaas.catalog import archive_orders, archives, guests, tables
+from dbaas.catalog import instances as catalog_instances
 from dbaas.catalog.records import Heartbeat
 from dbaas.common import killpoints
 from dbaas.common.killpoints import Side
@@ -404,3 +405,20 @@ def test_one_that_cannot_be_compacted_keeps_no_other_from_it(
     listed = api.request("GET", "operations?limit=100").body["operations"]
     tried = [one["instance_id"] for one in listed if one["kind"] == "compact_archive"]
     assert sorted(tried) == sorted(instances)
+
+
+def test_an_instance_that_was_deleted_meanwhile_gets_no_archive(
+    stage: Stage, instance: str
+) -> None:
+    api, rehearsed = stage
+
+    def delete(verb: str) -> None:
+        if verb == "ensure":
+            rehearsed.guests.vault.fails = lambda _verb: None
+            rehearsed.catalog.run(lambda one: catalog_instances.bury_scratch(one, instance))
+
+    rehearsed.guests.vault.fails = delete
+    requests.set_archiving(api, instance)
+    assert streams(rehearsed, instance) == ()
+    listed = api.request("GET", "operations").body["operations"]
+    assert listed[0]["state"] == "failed"

@@ -29,9 +29,9 @@ def give_guest_up(op: Deletion, tools: Toolbox) -> None:
 
 def record_deletion(op: Deletion, tools: Toolbox) -> None:
     """Forget the guest, and give back what the instance took of its project's quota."""
+    tools.write(lambda unit: instances.bury(unit, op.instance_id))  # first: no archive begins then
     tools.write(lambda unit: archives.end(unit, op.instance_id))  # with what the guest said last
     tools.write(lambda unit: guests.remove(unit, op.instance_id))
-    tools.write(lambda unit: instances.bury(unit, op.instance_id))
 
 
 _GONE = (

@@ -7,7 +7,7 @@ gets a new one.
 import secrets
 from dataclasses import dataclass
 
-from dbaas.catalog import archive_bases, archives
+from dbaas.catalog import archive_bases, archives, instances
 from dbaas.catalog.archives import StreamRecord
 from dbaas.contract import archives as names
 from dbaas.contract import errors
@@ -63,6 +63,8 @@ def prepare_stream(op: Archiving, tools: Toolbox) -> None:
     wanted = [names.single_name(op.reached + number) for number in range(1, AHEAD + 1)]
     op.grant = vault.grant(place, "PUT", wanted, GRANTED)
     stream = now
+    # An instance that was deleted meanwhile has none: nobody would ever end it.
+    tools.write(lambda unit: instances.lock(unit, op.instance_id))
     tools.write(lambda unit: archives.end(unit, op.instance_id, keep=stream.id))
     tools.write(lambda unit: archives.add(unit, stream, op.operation_id, op.user_id))
     tools.write(lambda unit: archives.granted(unit, stream.id, GRANTED))
