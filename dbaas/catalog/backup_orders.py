@@ -192,6 +192,11 @@ def delete(unit: Unit, backup_id: str, asker: Asker, sealer: Sealer) -> str | No
     if target.deleting:
         return None
     for one in doomed:
+        if one.deleting:
+            raise errors.Busy(
+                f"Backup {one.id}, which builds on it, is being deleted by operation "
+                f"{one.operation_id}: delete {target.id} when that is over."
+            )
         if one.status in RUNNING:
             raise errors.Busy(f"Backup {one.id} is still being made: delete it when that is over.")
     ids = tuple(one.id for one in doomed)

@@ -43,6 +43,10 @@ _versions = tables.datastore_versions
 _stores = tables.datastores
 _health = tables.guest_health
 
+SWEEP = "sweep_backup"
+REST = 3600.0
+"""Seconds after which it is tried again to sweep a backup that could not be swept."""
+
 _MOST = (1 << 63) - 1
 """What the catalog can keep of a size."""
 
@@ -519,15 +523,16 @@ def unswept(unit: Unit, limit: int) -> list[BackupRecord]:
     """Return backups of which objects may be left that nobody needs, and no operation is at.
 
     They failed or were deleted, and no grant for their objects is good any more. One that never
-    began has none; those of one that was registered were nobody's to write.
+    began has none; those of one that was registered were nobody's to write. One that could not be
+    swept just now is left alone for a while: others have their turn.
     """
-    at_work = and_(
-        _operations.c.id == _backups.c.operation_id,
-        _operations.c.state.in_((State.RUNNABLE, State.PARKED)),
-    )
+    going = _operations.c.state.in_((State.RUNNABLE, State.PARKED))
+    tried = and_(_operations.c.kind == SWEEP, _operations.c.finished_at > later(-REST))
+    at_work = and_(_operations.c.id == _backups.c.operation_id, or_(going, tried))
     query = (
         _EVER.where(
             _backups.c.swept_at.is_(None),
+            ~_backups.c.deleting,
             _backups.c.status.in_((BackupStatus.FAILED, BackupStatus.DELETED)),
             _backups.c.account != "",
             _backups.c.object_name == "",
@@ -541,9 +546,11 @@ def unswept(unit: Unit, limit: int) -> list[BackupRecord]:
 
 
 def in_hand(unit: Unit, backup_id: str, operation_id: str) -> None:
-    """Note that this operation sweeps it."""
+    """Note that this operation sweeps it, unless another one deletes it meanwhile."""
     unit.execute(
-        update(_backups).where(_backups.c.id == backup_id).values(operation_id=operation_id)
+        update(_backups)
+        .where(_backups.c.id == backup_id, ~_backups.c.deleting)
+        .values(operation_id=operation_id)
     )
 
 

@@ -17,7 +17,7 @@ def sweep(unit: Unit, sealer: Sealer) -> None:
         operation_id = operations.accept(
             unit,
             operations.Request(
-                kind="sweep_backup",
+                kind=backups.SWEEP,
                 instance_id=backup.instance_id or "",
                 project_id=backup.project_id,
                 user_id=backup.user_id,

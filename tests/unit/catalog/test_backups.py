@@ -7,7 +7,15 @@ from typing import Any
 
 import pytest
 
-from dbaas.catalog import backups, operations, quotas, stored, tables
+from dbaas.catalog import (
+    backup_orders,
+    backups,
+    journal,
+    operations,
+    quotas,
+    stored,
+    tables,
+)
 from dbaas.catalog.records import BackupRecord, NewBackup, Registration
 from dbaas.catalog.stored import Kept
 from dbaas.catalog.unit import Catalog, Unit
@@ -16,8 +24,8 @@ from dbaas.contract import backups as lives
 from dbaas.contract import errors
 from dbaas.contract.backups import BackupEvent, BackupStatus
 from dbaas.contract.messages import Segment, StoredBackup
-from dbaas.contract.operations import State
-from dbaas.contract.requests import DeleteBackups
+from dbaas.contract.operations import Fault, State
+from dbaas.contract.requests import DeleteBackups, SweepBackup
 from tests.catalog_server import CatalogServer
 from tests.unit.catalog.test_instances import fill, rows_read
 
@@ -231,6 +239,38 @@ def test_what_failed_is_swept_once_nobody_can_write_it(catalog: Catalog) -> None
     assert one in unswept(catalog)
     catalog.run(lambda unit: backups.swept(unit, one))
     assert one not in unswept(catalog)
+
+
+def test_what_could_not_be_swept_lets_others_have_their_turn(catalog: Catalog) -> None:
+    one = made(catalog, complete=False)
+    catalog.run(lambda unit: backups.failed(unit, one, "Lost."))
+    grants_are_over(catalog, one)
+    request = operations.Request("sweep_backup", "", "p", "u", "r", SweepBackup(one))
+    sweeper = catalog.run(lambda unit: operations.accept(unit, request, SEALER))
+    catalog.run(lambda unit: backups.in_hand(unit, one, sweeper))
+    catalog.run(lambda unit: journal.end(unit, sweeper, State.FAILED, Fault("Forbidden", "No.")))
+    assert one not in unswept(catalog)
+    row = tables.operations.update().where(tables.operations.c.id == sweeper)
+    catalog.run(lambda unit: unit.execute(row.values(finished_at="2020-01-01")))
+    assert one in unswept(catalog)
+
+
+def test_a_deletion_that_fails_beside_a_sweep_does_not_go_on_for_ever(catalog: Catalog) -> None:
+    one = made(catalog, complete=False)
+    catalog.run(lambda unit: backups.failed(unit, one, "Lost."))
+    catalog.run(lambda unit: backups.deletion_asked(unit, [one], "deletes"))
+    catalog.run(lambda unit: backups.in_hand(unit, one, "sweeps"))
+    catalog.run(lambda unit: backups.operation_ended(unit, "deletes", "No."))
+    assert not shown(catalog, one).deleting
+
+
+def test_what_builds_on_one_that_goes_has_to_be_gone_first(catalog: Catalog) -> None:
+    full = made(catalog)
+    child = made(catalog, parent_id=full)
+    asker = backup_orders.Asker("p", "u")
+    catalog.run(lambda unit: backup_orders.delete(unit, child, asker, SEALER))
+    with pytest.raises(errors.Busy, match=f"Backup {child}, which builds on it, is being deleted"):
+        catalog.run(lambda unit: backup_orders.delete(unit, full, asker, SEALER))
 
 
 def test_the_audit_is_told_where_backups_are_and_who_is_at_them(catalog: Catalog) -> None:
