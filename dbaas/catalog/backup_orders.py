@@ -233,8 +233,17 @@ class Scratch:
 def verify(
     unit: Unit, chain: Sequence[BackupRecord], scratch: Scratch, asker: Asker, sealer: Sealer
 ) -> str:
-    """Accept that the last backup of a chain is restored for a trial; return the operation."""
+    """Accept that the last backup of a chain is restored for a trial; return the operation.
+
+    Raises `Busy` while it is tried already: no quota holds for what that takes.
+    """
     last = chain[-1]
+    running = operations.running(unit, last.id)
+    if running is not None:
+        raise errors.Busy(
+            f"Backup {last.id} is being verified by operation {running}: ask again when that is "
+            "over."
+        )
     version = datastores.version(unit, last.version_id)
     request = CreateInstance(
         name=f"verify-{last.id}",
@@ -259,6 +268,7 @@ def verify(
             request_id=asker.request_id,
             client_ip=asker.client_ip,
             body=VerifyBackup(last.id, request, str(uuid.uuid4())),
+            locks=(last.id,),
         ),
         sealer,
     )

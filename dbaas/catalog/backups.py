@@ -39,10 +39,13 @@ from dbaas.contract.operations import ENDED, State
 _backups = tables.backups
 _readers = tables.backup_readers
 _operations = tables.operations
+_locks = tables.instance_locks
 _versions = tables.datastore_versions
 _stores = tables.datastores
 _health = tables.guest_health
 
+TRYING = {"restorable": None, "message": "It is being tried."}
+"""The verification of a backup that its schedule has verified, until that is over."""
 SWEEP = "sweep_backup"
 REST = 3600.0
 """Seconds after which it is tried again to sweep a backup that could not be swept."""
@@ -483,9 +486,21 @@ def failed(unit: Unit, backup_id: str, message: str) -> None:
 
 
 def operation_ended(unit: Unit, operation_id: str, message: str) -> None:
-    """Note for its backups that this operation has ended otherwise than well."""
+    """Note for its backups that this operation has ended otherwise than well.
+
+    Its locks are those that it had: one that tried a backup has the lock of it.
+    """
     _end(unit, operation_id, BackupEvent.FAIL, message, ~_backups.c.deleting)
     _end(unit, operation_id, BackupEvent.DELETE_FAIL, message, _backups.c.deleting)
+    ids = list(
+        unit.scalars(select(_locks.c.instance_id).where(_locks.c.operation_id == operation_id))
+    )
+    untried = {**TRYING, "message": f"It could not be tried: {message}"}
+    unit.execute(
+        update(_backups)
+        .where(_backups.c.id.in_(ids), _backups.c.verification == json.dumps(TRYING))
+        .values(verification=json.dumps(untried))
+    )
 
 
 def _end(unit: Unit, operation_id: str, event: BackupEvent, message: str, which: Any) -> None:

@@ -27,6 +27,8 @@ _backups = tables.backups
 
 REST = 3600.0
 """Seconds after which it is tried again to delete a backup that could not be deleted."""
+TRIALS = 20
+"""Backups that are verified at once, of those that wait: a server is made for each."""
 AGAIN = timedelta(seconds=60)
 """After which a busy instance is tried again."""
 
@@ -268,9 +270,11 @@ def verify_new(unit: Unit, sealer: Sealer) -> None:
             _backups.c.status == BackupStatus.COMPLETED,
             _backups.c.verification.is_(None),
         )
+        .order_by(_backups.c.created_at)
+        .limit(TRIALS)
     )
     for backup_id in unit.scalars(wanted).all():
-        with suppress(errors.Conflict, errors.NotFound), part(unit):
+        with suppress(errors.Busy, errors.Conflict, errors.NotFound), part(unit):
             _verify(unit, backup_id, sealer)
 
 
@@ -285,7 +289,7 @@ def _verify(unit: Unit, backup_id: str, sealer: Sealer) -> None:
     scratch = backup_orders.Scratch(source.flavor_id, source.flavor_ram_mib, network)
     chain = backups.chain(unit, backup_id)
     backup_orders.verify(unit, chain, scratch, Asker(None, backup.user_id), sealer)
-    backups.verified(unit, backup_id, {"restorable": None, "message": "It is being tried."})
+    backups.verified(unit, backup_id, backups.TRYING)
 
 
 def _schedule(row: Any) -> Schedule:

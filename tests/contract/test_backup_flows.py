@@ -1,11 +1,14 @@
 """What becomes of backups, through the real application, flows and catalog, over fakes."""
 
 from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dbaas.common import killpoints
+from dbaas.common.killpoints import Side
 from dbaas.contract import errors
 from dbaas.contract.errors import Error
 from tests import rehearsal
@@ -92,6 +95,23 @@ def test_a_backup_is_verified_and_nothing_of_that_is_left(stage: Stage, instance
     assert operation(api, "verify_backup")["state"] == "succeeded"
     listed = api.request("GET", "instances").body["instances"]
     assert [one["id"] for one in listed] == [instance]
+
+
+def test_a_backup_is_tried_by_one_at_a_time(stage: Stage, instance: str) -> None:
+    api, rehearsed = stage
+    backup = backup_requests.create_backup(api, instance)
+    answers = []
+
+    def reached(kind: str, step: str, side: Side) -> None:
+        if (kind, step, side) == ("verify_backup", "open_backups", Side.BEFORE_INTENT):
+            rehearsed.reached = killpoints.nothing
+            answers.append(api.request("POST", f"backups/{backup}/verify"))
+
+    rehearsed.reached = reached
+    backup_requests.verify_backup(api, backup)
+    assert [one.status for one in answers] == [HTTPStatus.UNPROCESSABLE_ENTITY]
+    assert f"Backup {backup} is being verified" in str(answers[0].body)
+    backup_requests.verify_backup(api, backup)
 
 
 @pytest.mark.parametrize("verb", ["restore_backup", "prepare", "check_data"])

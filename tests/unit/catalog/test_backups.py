@@ -273,6 +273,23 @@ def test_what_builds_on_one_that_goes_has_to_be_gone_first(catalog: Catalog) -> 
         catalog.run(lambda unit: backup_orders.delete(unit, full, asker, SEALER))
 
 
+def test_a_backup_that_could_not_be_tried_says_why(catalog: Catalog) -> None:
+    tried, other = made(catalog), made(catalog)
+    for one in (tried, other):
+        catalog.run(lambda unit, id_=one: backups.verified(unit, id_, backups.TRYING))  # type: ignore[misc]
+    request = operations.Request(
+        "verify_backup", "", "p", "u", "r", DeleteBackups((tried,)), locks=(tried,)
+    )
+    trial = catalog.run(lambda unit: operations.accept(unit, request, SEALER))
+    fault = Fault("Failed", "No host has room for it.")
+    catalog.run(lambda unit: journal.end(unit, trial, State.FAILED, fault))
+    assert shown(catalog, tried).verification == {
+        "restorable": None,
+        "message": "It could not be tried: No host has room for it.",
+    }
+    assert shown(catalog, other).verification == backups.TRYING
+
+
 def test_the_audit_is_told_where_backups_are_and_who_is_at_them(catalog: Catalog) -> None:
     def kept() -> dict[str, Kept]:
         return {one.id: one for one in catalog.read(stored.backups)}
