@@ -150,8 +150,9 @@ def page(
     if instance_id is not None:
         ids = ids.where(_backups.c.instance_id == instance_id)
     if datastore_id is not None:
+        # Asked for first: joined, the server sorts all that a project has.
         versions = select(_versions.c.id).where(_versions.c.datastore_id == datastore_id)
-        ids = ids.where(_backups.c.datastore_version_id.in_(versions))
+        ids = ids.where(_backups.c.datastore_version_id.in_(list(unit.scalars(versions))))
     # The page first: left alone, the server may join all that a project has, to show twenty.
     chosen = ids.subquery("chosen")
     query = _read(chosen.join(_backups, _backups.c.id == chosen.c.id)).order_by(*_LAST_CHANGED)

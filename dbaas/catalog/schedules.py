@@ -27,6 +27,8 @@ _backups = tables.backups
 
 REST = 3600.0
 """Seconds after which it is tried again to delete a backup that could not be deleted."""
+BATCH = 100
+"""Schedules whose backups are looked at in one transaction."""
 TRIALS = 20
 """Backups that are verified at once, of those that wait: a server is made for each."""
 AGAIN = timedelta(seconds=60)
@@ -56,6 +58,7 @@ class Schedule:
     last_run_at: datetime | None
     last_backup_id: str | None
     last_fault: str | None
+    kept_at: datetime | None
     created_at: datetime
     updated_at: datetime
 
@@ -213,10 +216,20 @@ def _now(unit: Unit) -> datetime:
 
 
 def keep_rules(unit: Unit, sealer: Sealer) -> None:
-    """Ask for the deletion of those backups that their schedules do not keep any longer."""
-    rules = select(_table).where(_table.c.keep_count.is_not(None) | _table.c.keep_days.is_not(None))
-    for row in unit.execute(rules).all():
-        schedule = _schedule(row)
+    """Ask for the deletion of those backups that their schedules do not keep any longer.
+
+    It looks at some schedules, those first at which nobody looked for longest.
+    """
+    rules = (
+        select(_table)
+        .where(_table.c.keep_count.is_not(None) | _table.c.keep_days.is_not(None))
+        .order_by(_table.c.kept_at)
+        .limit(BATCH)
+    )
+    looked_at = [_schedule(row) for row in unit.execute(rules)]
+    ids = [schedule.id for schedule in looked_at]
+    unit.execute(update(_table).where(_table.c.id.in_(ids)).values(kept_at=NOW))
+    for schedule in looked_at:
         here = _kept(unit, schedule)
         going = surplus(here, Rule(schedule.keep_count, schedule.keep_days))
         for backup_id in tops(going, here):

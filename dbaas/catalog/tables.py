@@ -432,8 +432,11 @@ backup_schedules = Table(
     Column("last_run_at", TIME),
     Column("last_backup_id", ID),
     Column("last_fault", Text),
+    # When it was looked at which of its backups may go.
+    Column("kept_at", TIME),
     Column("created_at", TIME, nullable=False, server_default=NOW),
     Column("updated_at", TIME, nullable=False, server_default=NOW),
+    Index("backup_schedules_kept", "kept_at"),
     Index("backup_schedules_due", "enabled", "try_at"),
     Index("backup_schedules_project", "project_id", "id"),
     Index("backup_schedules_instance", "instance_id"),

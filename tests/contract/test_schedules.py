@@ -213,3 +213,47 @@ def test_a_schedule_ends_with_its_instance(catalog: Catalog, means: backup_order
     Clock(catalog, means, lambda _operation: None, nothing).do_one()
     found = catalog.read(lambda unit: schedules.page(unit, PROJECT, "", 10))
     assert found == []
+
+
+def test_what_is_kept_is_looked_at_for_some_schedules_at_once_and_all_in_turn(
+    catalog: Catalog, means: backup_orders.Means, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    have(catalog, 5, keep_count=1)
+    monkeypatch.setattr(schedules, "BATCH", 2)
+
+    def two_backups(unit: Unit) -> None:
+        version = unit.scalar(select(tables.datastore_versions.c.id))
+        rows = unit.execute(select(_schedules.c.id, _schedules.c.instance_id)).all()
+        unit.execute(
+            insert(_backups),
+            [
+                {
+                    "id": str(uuid.uuid4()),
+                    "project_id": PROJECT,
+                    "user_id": "u1",
+                    "name": "nightly",
+                    "instance_id": row.instance_id,
+                    "datastore_version_id": version,
+                    "status": "COMPLETED",
+                    "strategy": "mariabackup",
+                    "storage": "local",
+                    "account": "",
+                    "container": "backups",
+                    "schedule_id": row.id,
+                    "created_at": f"2026-01-0{number + 1}",
+                }
+                for row in rows
+                for number in range(2)
+            ],
+        )
+
+    def going(unit: Unit) -> int:
+        deleting = select(func.count()).select_from(_backups).where(_backups.c.deleting)
+        return unit.scalar(deleting) or 0
+
+    catalog.run(two_backups)
+    found = []
+    for _ in range(4):
+        catalog.run(lambda unit: schedules.keep_rules(unit, means.sealer))
+        found.append(catalog.read(going))
+    assert found == [2, 4, 5, 5]

@@ -374,6 +374,7 @@ PAGES: tuple[Page, ...] = (
     lambda one: backups.page(one, None, 0, 21),
     lambda one: backups.page(one, "big", 0, 21, instance_id="much"),
     lambda one: backups.page(one, None, 0, 21, instance_id="much"),
+    lambda one: backups.page(one, "big", 0, 21, datastore_id="d"),
 )
 
 
