@@ -4,6 +4,7 @@ That one is due is written down with the stream that begins after the gap, until
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,9 @@ from dbaas.catalog.backup_orders import Asker, Means, Wanted
 from dbaas.catalog.moments import NOW, later
 from dbaas.catalog.unit import Unit, part
 from dbaas.contract import errors
+from dbaas.contract.backups import BackupStatus
 
+_backups = tables.backups
 _streams = tables.archives
 
 BATCH = 20
@@ -86,15 +89,39 @@ def _take(unit: Unit, due: Due, means: Means) -> Delay | None:
     ):
         _note(unit, stream.id, base_due_at=later(SOON))
         return None
+    wanted = _wanted(due, name)
+    _let_failed_ones_go(unit, due, wanted, means)
     try:
         with part(unit):
-            backup_orders.make(unit, _wanted(due, name), _asker(due), means)
+            backup_orders.make(unit, wanted, _asker(due), means)
     except errors.Unavailable:
         raise
     except errors.Error as error:
         return _put_off(unit, due, error.text)
     _note(unit, stream.id, base_due_at=later(REST), base_fault=None)
     return None
+
+
+def _let_failed_ones_go(unit: Unit, due: Due, wanted: Wanted, means: Means) -> None:
+    """Leave one of those that failed, which says why: each takes of the project's quota, and in a
+    storage's outage of days they would use it up."""
+    failed = (
+        select(_backups.c.id)
+        .where(
+            _backups.c.instance_id == due.instance_id,
+            _backups.c.alive,
+            ~_backups.c.deleting,
+            _backups.c.status == BackupStatus.FAILED,
+            _backups.c.name == wanted.name,
+            _backups.c.description == wanted.description,
+        )
+        .order_by(_backups.c.created_at.desc())
+        .offset(1)
+        .limit(BATCH)
+    )
+    for backup_id in unit.scalars(failed).all():
+        with suppress(errors.Busy, errors.NotFound), part(unit):
+            backup_orders.delete(unit, backup_id, _asker(due), means.sealer)
 
 
 def _wanted(due: Due, name: str) -> Wanted:

@@ -174,6 +174,18 @@ def test_one_that_failed_is_tried_again_an_hour_later(
     assert sorted(one["status"] for one in new_ones(api, instance, base)) == ["COMPLETED", "FAILED"]
 
 
+def test_those_that_fail_again_and_again_do_not_use_the_quota_up(
+    stage: Stage, instance: str, base: str
+) -> None:
+    api, rehearsed = stage
+    for _ in range(5):
+        rehearsed.guests.fails["take_backup"] = errors.Failed("the engine gave up")
+        rehearsed.back_up_after_gaps(backups=4)
+    assert [one["status"] for one in new_ones(api, instance, base)] == ["FAILED", "FAILED"]
+    rehearsed.back_up_after_gaps(backups=4)
+    assert sorted(one["status"] for one in new_ones(api, instance, base)) == ["COMPLETED", "FAILED"]
+
+
 def test_three_task_managers_at_once_take_one(
     stage: Stage, instance: str, base: str, url: str
 ) -> None:
