@@ -40,6 +40,9 @@ class Request:
     """The instances that it changes; none for what may run beside everything."""
     supersede: bool = False
     """Whether it stops what holds the locks now, rather than being refused."""
+    in_turn: bool = False
+    """Whether it waits for one of its kind that goes on for the instance; who asks has that locked.
+    """
 
 
 # Accepting: in the API's transaction
@@ -53,6 +56,7 @@ def accept(unit: Unit, request: Request, sealer: Sealer) -> str:
     """
     operation_id = str(uuid.uuid4())
     holders = _take_locks(unit, request, operation_id)
+    before = holders or (_going_on(unit, request) if request.in_turn else [])
     unit.execute(
         insert(table).values(
             id=operation_id,
@@ -65,7 +69,7 @@ def accept(unit: Unit, request: Request, sealer: Sealer) -> str:
             state=State.RUNNABLE,
             request=json.dumps(codec.dump(request.body, sealer.hide)),
             run_at=NOW,
-            after_id=holders[0] if holders else None,
+            after_id=before[0] if before else None,
         )
     )
     if holders:
@@ -109,6 +113,16 @@ def _take_locks(unit: Unit, request: Request, operation_id: str) -> list[str]:
         if holder not in holders:
             holders.append(holder)
     return holders
+
+
+def _going_on(unit: Unit, request: Request) -> list[str]:
+    """Return the last of its kind that goes on for the instance, if any."""
+    query = select(table.c.id).where(
+        table.c.instance_id == request.instance_id,
+        table.c.kind == request.kind,
+        table.c.state == State.RUNNABLE,
+    )
+    return list(unit.scalars(query.order_by(table.c.created_at.desc()).limit(1)))
 
 
 # Claiming: by a task manager

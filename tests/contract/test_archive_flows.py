@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import func, select, update
 
 from dbaas.catalog import archive_orders, archives, guests, tables
 from dbaas.catalog import instances as catalog_instances
+from dbaas.catalog.moments import later
 from dbaas.catalog.records import Heartbeat
+from dbaas.catalog.unit import Unit
 from dbaas.common import killpoints
 from dbaas.common.killpoints import Side
 from dbaas.contract import errors
@@ -422,3 +424,41 @@ def test_an_instance_that_was_deleted_meanwhile_gets_no_archive(
     assert streams(rehearsed, instance) == ()
     listed = api.request("GET", "operations").body["operations"]
     assert listed[0]["state"] == "failed"
+
+
+def test_what_was_asked_for_last_is_done_last(stage: Stage, instance: str) -> None:
+    api, rehearsed = stage
+    requests.set_archiving(api, instance)
+    carry_on, rehearsed.wake = rehearsed.wake, lambda _operation_id: None  # type: ignore[method-assign] # for a while
+    for enabled in (False, True):
+        body = {"archive": {"enabled": enabled}}
+        answer = api.request("POST", f"instances/{instance}/action", body)
+        assert answer.status == HTTPStatus.ACCEPTED
+    table = tables.operations
+    first = select(func.min(table.c.created_at)).where(table.c.state == "runnable")
+
+    def delay(one: Unit) -> None:
+        begun = one.scalar(first)
+        one.execute(update(table).where(table.c.created_at == begun).values(run_at=later(3600.0)))
+
+    rehearsed.catalog.run(delay)
+    carry_on("")
+    assert [stream.live for stream in streams(rehearsed, instance)][-1:] == [True]
+    assert rehearsed.guests.orders[-1]["stream"] == streams(rehearsed, instance)[-1].id
+
+
+def test_a_guest_that_becomes_larger_meanwhile_is_told_what_it_was_told_before(
+    stage: Stage, instance: str
+) -> None:
+    api, rehearsed = stage
+
+    def reached(kind: str, step: str, side: Side) -> None:
+        if (kind, step, side) == ("set_archiving", "tell_guest", Side.AFTER_CALL):
+            table = tables.instances
+            grown = update(table).where(table.c.id == instance).values(flavor_ram_mib=4096)
+            rehearsed.catalog.run(lambda one: one.execute(grown))
+
+    rehearsed.reached = reached
+    requests.set_archiving(api, instance)
+    operation, *_ = api.request("GET", "operations").body["operations"]
+    assert operation["state"] == "succeeded"

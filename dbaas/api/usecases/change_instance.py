@@ -121,14 +121,19 @@ def resize_flavor(flavor: Flavor) -> Change:
 
 
 def set_archiving(enabled: bool) -> Change:
-    """Archive what it logs from now on, or not any more. It stops nothing, so it takes no lock."""
+    """Archive what it logs from now on, or not any more. It stops nothing, so it takes no lock.
+
+    What was asked for last is done last.
+    """
 
     def work(unit: Unit, call: Call) -> str | None:
         instance = _ready(unit, call)
         engine, _ = archives.source(unit, instance.id)
         if enabled:
             manifests.archive(engine)
-        return _accept(unit, call, instance, "set_archiving", SetArchiving(enabled), locks=())
+        return _accept(
+            unit, call, instance, "set_archiving", SetArchiving(enabled), locks=(), in_turn=True
+        )
 
     return work
 
@@ -203,6 +208,7 @@ def _accept(
     *,
     supersede: bool = False,
     locks: tuple[str, ...] | None = None,
+    in_turn: bool = False,
 ) -> str:
     """`locks`: the instance's own, unless told otherwise."""
     request = operations.Request(
@@ -215,5 +221,6 @@ def _accept(
         body=body,
         locks=(instance.id,) if locks is None else locks,
         supersede=supersede,
+        in_turn=in_turn,
     )
     return operations.accept(unit, request, call.services.sealer)

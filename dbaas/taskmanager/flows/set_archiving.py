@@ -40,6 +40,7 @@ class Archiving:
     reached: int = 0
     key: Secret | None = None
     grant: Grant | None = None
+    piece_size: int = PIECE
 
 
 def begin(op: Operation, request: SetArchiving) -> Archiving:
@@ -60,6 +61,8 @@ def prepare_stream(op: Archiving, tools: Toolbox) -> None:
     op.stream = now.id
     op.key = services.sealer.show(now.data_key)
     op.reached = now.report.sequence if now.report else 0
+    _, ram_mib = services.catalog.read(lambda unit: archives.source(unit, op.instance_id))
+    op.piece_size = SMALL_PIECE if ram_mib < SMALL_MIB else PIECE
     wanted = [names.single_name(op.reached + number) for number in range(1, AHEAD + 1)]
     op.grant = vault.grant(place, "PUT", wanted, GRANTED)
     stream = now
@@ -92,10 +95,9 @@ def _new_stream(op: Archiving, services: Services) -> StreamRecord:
 
 def tell_guest(op: Archiving, tools: Toolbox) -> None:
     services: Services = tools.services
-    engine, ram_mib = services.catalog.read(lambda unit: archives.source(unit, op.instance_id))
+    engine, _ = services.catalog.read(lambda unit: archives.source(unit, op.instance_id))
     if op.stream and (op.key is None or op.grant is None):
         raise errors.Failed("The archive has no place to go to.")
-    small = ram_mib < SMALL_MIB
     tools.guest(op.instance_id).archive(
         ArchiveOrder(
             strategy=manifests.archive(engine),
@@ -103,7 +105,7 @@ def tell_guest(op: Archiving, tools: Toolbox) -> None:
             stream=op.stream,
             key=op.key,
             grant=op.grant,
-            piece_size=SMALL_PIECE if small else PIECE,
+            piece_size=op.piece_size,
             reached=op.reached,
         )
     )
