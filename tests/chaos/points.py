@@ -15,11 +15,14 @@ from dbaas.taskmanager.flow import Flow
 from dbaas.taskmanager.flows import FLOWS
 from tests import rehearsal
 from tests.chaos import backup_requests, requests
+from tests.contract.test_archive_flows import archived
 from tests.fakes.cloud import FakeCloud
 from tests.rehearsal import Api, Rehearsal
 
-OF_DUTIES = ("compact_archive", "prune_archive", "sweep_archive")
-"""Flows that nobody asks for; `tests/contract/test_archive_flows.py` brings them about."""
+OF_ARCHIVES = ("compact_archive", "prune_archive")
+"""Flows that nobody asks for: an hour has to pass, or be told to have."""
+OF_DUTIES = (*OF_ARCHIVES, "sweep_archive")
+"""The last one comes when no leave is good any more: `tests/contract/test_archive_flows.py`."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,17 @@ def points_of_backups(catalog_url: str, home: Path) -> list[Point]:
         stage.sweep()
         backup_requests.back_up_and_delete(api, instance)
     return [point for point in reached if point.kind in backup_requests.KINDS]
+
+
+def points_of_archives(catalog_url: str, home: Path) -> list[Point]:
+    """Return every point of the flows that keep archives small."""
+    reached: list[Point] = []
+    with rehearsal.rehearsing(catalog_url, home, FakeCloud()) as (api, stage):
+        archived(api, stage, requests.create_instance(api))
+        stage.reached = noting(reached)
+        stage.prune_archives()
+        stage.compact_archives()
+    return [point for point in reached if point.kind in OF_ARCHIVES]
 
 
 def points_of_accepting(catalog_url: str, home: Path) -> dict[str, list[Point]]:

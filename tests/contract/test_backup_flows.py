@@ -282,6 +282,8 @@ def test_a_restore_onto_a_volume_too_small_is_refused_up_front(stage: Stage, ins
 def test_every_point_of_these_flows_is_found(catalog_server: CatalogServer, tmp_path: Path) -> None:
     found = points.points_of_backups(catalog_server.fresh(), tmp_path)
     assert {point.kind for point in found} == set(backup_requests.KINDS)
+    of_archives = points.points_of_archives(catalog_server.fresh(), tmp_path)
+    assert {point.kind for point in of_archives} == set(points.OF_ARCHIVES)
 
 
 def failing(verb: str, error: Error, times: int = 1 << 30) -> Any:
