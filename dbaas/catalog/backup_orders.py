@@ -32,6 +32,8 @@ from dbaas.engines import manifests
 MIB, GIB = 1 << 20, 1 << 30
 ROOM = 1.2
 """A scratch volume is so many times as large as what is restored into it."""
+LAYING_OUT = 2
+"""It is at most so many times as large as a volume: increments are laid out beside the data."""
 SEGMENTS = 1200
 """What a guest can tell of in one message, and a little less."""
 SMALLEST, LARGEST = 4 * MIB, 32 * MIB
@@ -223,11 +225,15 @@ def delete(unit: Unit, backup_id: str, asker: Asker, sealer: Sealer) -> str | No
 
 @dataclass(frozen=True)
 class Scratch:
-    """What a backup is restored into for a trial; `network` empty: the provider's own."""
+    """What a backup is restored into for a trial; `network` empty: the provider's own.
+
+    `volume_gib`: of the largest volume from which it can be.
+    """
 
     flavor: str
     ram_mib: int
     network: str
+    volume_gib: int
 
 
 def verify(
@@ -235,9 +241,16 @@ def verify(
 ) -> str:
     """Accept that the last backup of a chain is restored for a trial; return the operation.
 
-    Raises `Busy` while it is tried already: no quota holds for what that takes.
+    Raises `Busy` while it is tried already, and `OverQuota` where it says that it needs more than
+    it can: no quota holds for what that takes, and what it says came from a guest or a tenant.
     """
     last = chain[-1]
+    needed, most = max(one.restored_size or 0 for one in chain), LAYING_OUT * scratch.volume_gib
+    if needed > most * GIB:
+        raise errors.OverQuota(
+            f"Backup {last.id} cannot be verified: it says that it needs {-(-needed // GIB)} GiB, "
+            f"and {most} are the most."
+        )
     running = operations.running(unit, last.id)
     if running is not None:
         raise errors.Busy(
@@ -249,7 +262,7 @@ def verify(
         name=f"verify-{last.id}",
         flavor=scratch.flavor,
         flavor_ram_mib=scratch.ram_mib,
-        volume_gib=_scratch_gib(max(one.restored_size or 0 for one in chain)),
+        volume_gib=_scratch_gib(needed),
         volume_type="",
         engine=version.manager,
         engine_version=version.version,

@@ -496,11 +496,10 @@ def operation_ended(unit: Unit, operation_id: str, message: str) -> None:
     ids = list(
         unit.scalars(select(_locks.c.instance_id).where(_locks.c.operation_id == operation_id))
     )
-    untried = {**TRYING, "message": f"It could not be tried: {message}"}
     unit.execute(
         update(_backups)
         .where(_backups.c.id.in_(ids), _backups.c.verification == json.dumps(TRYING))
-        .values(verification=json.dumps(untried))
+        .values(verification=json.dumps(untried(message)))
     )
 
 
@@ -530,6 +529,11 @@ def verified(unit: Unit, backup_id: str, verification: Mapping[str, Any]) -> Non
     if verification["restorable"]:
         values["verified_at"] = NOW
     unit.execute(update(_backups).where(_backups.c.id == backup_id).values(**values))
+
+
+def untried(why: str) -> dict[str, Any]:
+    """Return the verification of a backup of which it is not known whether it can be restored."""
+    return {**TRYING, "message": f"It could not be tried: {why}"}
 
 
 # Sweeping

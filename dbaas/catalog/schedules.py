@@ -299,10 +299,16 @@ def _verify(unit: Unit, backup_id: str, sealer: Sealer) -> None:
     source = instances.show(unit, backup.instance_id or "", None, deleted=True)
     networks = [item["network"] for item in source.addresses if item.get("network")]
     network = networks[0] if networks else ""
-    scratch = backup_orders.Scratch(source.flavor_id, source.flavor_ram_mib, network)
+    scratch = backup_orders.Scratch(
+        source.flavor_id, source.flavor_ram_mib, network, source.volume_gib
+    )
     chain = backups.chain(unit, backup_id)
-    backup_orders.verify(unit, chain, scratch, Asker(None, backup.user_id), sealer)
-    backups.verified(unit, backup_id, backups.TRYING)
+    try:
+        backup_orders.verify(unit, chain, scratch, Asker(None, backup.user_id), sealer)
+    except errors.OverQuota as error:
+        backups.verified(unit, backup_id, backups.untried(error.text))
+    else:
+        backups.verified(unit, backup_id, backups.TRYING)
 
 
 def _schedule(row: Any) -> Schedule:

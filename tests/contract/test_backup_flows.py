@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
+from dbaas.catalog import schedules, tables
 from dbaas.common import killpoints
 from dbaas.common.killpoints import Side
+from dbaas.common.sealing import Sealer
 from dbaas.contract import errors
 from dbaas.contract.errors import Error
 from tests import rehearsal
@@ -112,6 +115,24 @@ def test_a_backup_is_tried_by_one_at_a_time(stage: Stage, instance: str) -> None
     assert [one.status for one in answers] == [HTTPStatus.UNPROCESSABLE_ENTITY]
     assert f"Backup {backup} is being verified" in str(answers[0].body)
     backup_requests.verify_backup(api, backup)
+
+
+def test_what_says_that_it_needs_more_than_it_can_is_not_tried(stage: Stage, instance: str) -> None:
+    api, rehearsed = stage
+    rehearsed.guests.vault.restored_size = 1 << 50
+    backup = backup_requests.create_backup(api, instance)
+    answer = api.request("POST", f"backups/{backup}/verify")
+    assert answer.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    assert f"Backup {backup} cannot be verified" in str(answer.body)
+    body = {"name": "n", "instance": instance, "cron": "0 3 * * *", "verify": True}
+    made = api.request("POST", "backup_schedules", {"backup_schedule": body}).body
+    schedule = made["backup_schedule"]["id"]
+    of_schedule = update(tables.backups).values(schedule_id=schedule)
+    rehearsed.catalog.run(lambda unit: unit.execute(of_schedule))
+    rehearsed.catalog.run(lambda unit: schedules.verify_new(unit, Sealer(bytes(32))))
+    verification = shown(api, backup)["verification"]
+    assert verification["restorable"] is None
+    assert "It could not be tried" in verification["message"]
 
 
 @pytest.mark.parametrize("verb", ["restore_backup", "prepare", "check_data"])

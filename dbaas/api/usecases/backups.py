@@ -159,7 +159,8 @@ def verify(
     """Accept that it is restored for a trial; return it, and the operation that does it."""
     chain = restore.chain_of(unit, backup_id, who)
     flavor, network = _room_for(unit, chain[-1], offered)
-    scratch = backup_orders.Scratch(flavor.id, flavor.ram_mib, network)
+    most = services.options.max_accepted_volume_size
+    scratch = backup_orders.Scratch(flavor.id, flavor.ram_mib, network, most)
     asker = Asker(None, who.user_id, who.request_id, who.client_ip)
     return chain[-1], backup_orders.verify(unit, chain, scratch, asker, services.sealer)
 
