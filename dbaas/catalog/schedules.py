@@ -141,6 +141,10 @@ def run_one(unit: Unit, means: Means) -> Run | None:
     except errors.NotFound:
         unit.execute(delete(_table).where(_table.c.id == schedule.id))
         return Run(schedule.id)
+    if not crontab.is_known(schedule.timezone):  # the others are not to wait for this one
+        why = f"A host of the service does not know the time zone {schedule.timezone}."
+        _try_again(unit, schedule, now, why)
+        return Run(schedule.id)
     try:
         with part(unit):
             made = backup_orders.make(unit, _wanted(schedule, now), _asker(schedule), means)
@@ -190,7 +194,11 @@ def _put_off(unit: Unit, schedule: Schedule, now: datetime, why: str) -> None:
     following = crontab.next_after(schedule.cron, schedule.timezone, now)
     if now + AGAIN >= following:
         _set_next(unit, schedule, now, last_fault=f"The run was given up: {why}")
-        return
+    else:
+        _try_again(unit, schedule, now, why)
+
+
+def _try_again(unit: Unit, schedule: Schedule, now: datetime, why: str) -> None:
     unit.execute(
         update(_table).where(_table.c.id == schedule.id).values(try_at=now + AGAIN, last_fault=why)
     )

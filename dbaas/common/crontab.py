@@ -6,7 +6,7 @@ comes twice when they go back is had once, unless it is to be had every hour.
 
 import re
 from datetime import UTC, datetime
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from croniter import CroniterError, croniter
 
@@ -34,6 +34,15 @@ def check(cron: str, zone: str, name: str = "cron") -> None:
         next_after(cron, zone, datetime(2024, 1, 1))  # noqa: DTZ001 # UTC, as everywhere here
     except CroniterError:
         raise errors.Invalid(f"{name}: {cron[:64]!r} names no day that there is.") from None
+
+
+def is_known(zone: str) -> bool:
+    """Return whether this host has the zone: another one may have a newer database of them."""
+    try:
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError):
+        return False
+    return True
 
 
 def next_after(cron: str, zone: str, moment: datetime) -> datetime:

@@ -195,6 +195,24 @@ def test_a_busy_instance_is_tried_again_and_given_up_when_the_next_run_comes(
     assert numbers(catalog)[0] == 0
 
 
+def test_one_whose_time_zone_is_not_known_here_keeps_no_other_from_its_run(
+    catalog: Catalog, means: backup_orders.Means
+) -> None:
+    have(catalog, 2)
+    earlier = {"timezone": "Mars/Olympus", "try_at": later(-60.0)}
+    catalog.run(
+        lambda unit: unit.execute(
+            update(_schedules).with_dialect_options(mysql_limit=1).values(earlier)
+        )
+    )
+    clock = Clock(catalog, means, lambda _operation: None, nothing)
+    while clock.do_one():
+        pass
+    assert numbers(catalog) == (1, 1, 0)
+    faults = catalog.read(lambda unit: set(unit.scalars(select(_schedules.c.last_fault))))
+    assert faults == {None, "A host of the service does not know the time zone Mars/Olympus."}
+
+
 def test_missed_runs_are_caught_up_once(catalog: Catalog, means: backup_orders.Means) -> None:
     have(catalog, 1, cron="*/5 * * * *")
     missed = later(-86400.0)
