@@ -350,11 +350,6 @@ def readers(unit: Unit, backup_ids: Iterable[str]) -> tuple[str, ...]:
     return tuple(unit.scalars(query))
 
 
-def read_no_more(unit: Unit, operation_id: str) -> None:
-    """Forget what an operation read, since it has ended."""
-    unit.execute(delete(_readers).where(_readers.c.operation_id == operation_id))
-
-
 def _locked(unit: Unit, ids: Sequence[str]) -> list[LockedBackup]:
     rows = unit.execute(
         select(
@@ -514,12 +509,14 @@ def _end(unit: Unit, operation_id: str, event: BackupEvent, message: str, which:
 
 
 def bury(unit: Unit, backup_id: str) -> None:
-    """End the backup's life, wipe its key, and give back what it took of its project's quota.
+    """End the backup's life, wipe its key, and give back what it took of its project's quota; who
+    read it is forgotten.
 
     What is left of its objects, or comes while a grant for them is good, is swept.
     """
     backup = lock(unit, backup_id)
     move(unit, backup, BackupEvent.DELETED, deleting=False, deleted_at=NOW, data_key=None)
+    unit.execute(delete(_readers).where(_readers.c.backup_id == backup_id))
     quotas.release(unit, backup.project_id, {"backups": 1})
 
 

@@ -198,7 +198,8 @@ def test_what_is_read_is_known_until_its_reader_has_ended(catalog: Catalog) -> N
     assert catalog.read(lambda unit: backups.readers(unit, [one])) == (reader,)
     ended(catalog, reader)
     assert catalog.read(lambda unit: backups.readers(unit, [one])) == ()
-    catalog.run(lambda unit: backups.read_no_more(unit, reader))
+    for backup_id in (one, two):
+        catalog.run(lambda unit, id_=backup_id: backups.bury(unit, id_))  # type: ignore[misc]
     left = tables.backup_readers.c.operation_id == reader
     assert not catalog.read(
         lambda unit: unit.execute(tables.backup_readers.select().where(left)).all()
