@@ -14,6 +14,7 @@ from dbaas.common.killpoints import Side
 from dbaas.common.sealing import Sealer
 from dbaas.contract import errors
 from dbaas.contract.errors import Error
+from dbaas.taskmanager.steps import attending
 from tests import rehearsal
 from tests.catalog_server import CatalogServer
 from tests.chaos import backup_requests, points, requests
@@ -115,6 +116,44 @@ def test_a_backup_is_tried_by_one_at_a_time(stage: Stage, instance: str) -> None
     assert [one.status for one in answers] == [HTTPStatus.UNPROCESSABLE_ENTITY]
     assert f"Backup {backup} is being verified" in str(answers[0].body)
     backup_requests.verify_backup(api, backup)
+
+
+def never_answers(rehearsed: Rehearsal, verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the guest die when it is asked for this, and be given up at once."""
+    answer = rehearsed.guests.send
+
+    def send(instance_id: str, command_id: str, epoch: int, method: str, *rest: Any) -> None:
+        if method != verb:
+            answer(instance_id, command_id, epoch, method, *rest)
+
+    monkeypatch.setattr(rehearsed.guests, "send", send)
+    for name in ("SILENCE", "LOOK"):
+        monkeypatch.setattr(attending, name, -1.0)
+
+
+def test_a_guest_that_says_nothing_any_more_is_given_up(
+    stage: Stage, instance: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api, rehearsed = stage
+    rehearsed.hasten("create_backup", "take_backup")
+    never_answers(rehearsed, "take_backup", monkeypatch)
+    backup = backup_requests.create_backup(api, instance)
+    assert shown(api, backup)["status"] == "FAILED"
+    assert "The guest has said nothing" in shown(api, backup)["fault"]
+    assert status(api, instance) == "ACTIVE"
+
+
+def test_a_guest_that_dies_over_a_trial_says_nothing_of_the_backup(
+    stage: Stage, instance: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api, rehearsed = stage
+    backup = backup_requests.create_backup(api, instance)
+    never_answers(rehearsed, "restore_backup", monkeypatch)
+    backup_requests.verify_backup(api, backup)
+    assert operation(api, "verify_backup")["state"] == "failed"
+    assert shown(api, backup)["verification"] is None
+    listed = api.request("GET", "instances").body["instances"]
+    assert [one["id"] for one in listed] == [instance]
 
 
 def test_what_says_that_it_needs_more_than_it_can_is_not_tried(stage: Stage, instance: str) -> None:

@@ -20,7 +20,7 @@ from dbaas.contract.messages import (
 from dbaas.contract.operations import Operation
 from dbaas.contract.requests import CreateInstance, VerifyBackup
 from dbaas.taskmanager.flow import HOUR, Flow, Step, Unreachable
-from dbaas.taskmanager.steps import building, bus, cloud, restoring
+from dbaas.taskmanager.steps import attending, building, bus, cloud, restoring
 from dbaas.taskmanager.steps.services import Services
 from dbaas.taskmanager.toolbox import Toolbox
 
@@ -96,12 +96,15 @@ def read_all_data(op: Verification, tools: Toolbox) -> None:
 
 
 def _judge(op: Verification, work: Callable[[], None]) -> None:
-    """Do it unless it is known by now that the backup is no good; what shows that is noted."""
+    """Do it unless it is known by now that the backup is no good; what shows that is noted.
+
+    That a host died shows nothing of the backup.
+    """
     if op.complaint:
         return
     try:
         work()
-    except errors.RETRYABLE:
+    except (*errors.RETRYABLE, attending.Silent):
         raise
     except errors.Error as error:
         op.complaint = error.text
