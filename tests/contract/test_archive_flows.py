@@ -105,6 +105,8 @@ def test_an_instance_is_restored_to_a_moment(stage: Stage, instance: str) -> Non
         ("2001-09-09T02:46:41Z", "from 2001-09-09T01:46:40Z to 2001-09-09T02:46:40Z"),
         ("2001-09-09T01:46:39Z", "from 2001-09-09T01:46:40Z to 2001-09-09T02:46:40Z"),
         ("yesterday", "must be a moment, as 2026-11-20T10:15:03Z"),
+        ("0001-01-01T00:00:00+01:00", "must be a moment"),
+        ("9999-12-31T23:59:59.999999Z", "must be a moment"),
     ],
 )
 def test_a_moment_that_cannot_be_gone_back_to_is_refused(

@@ -28,6 +28,8 @@ _LATER: Mapping[str, str] = {
 }
 """Keys that this version understands but cannot carry out yet."""
 
+_EMPTY: tuple[object, ...] = ("", [], {})
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -73,6 +75,7 @@ class Limits:
 def without_empty(body: dict[str, Any]) -> dict[str, Any]:
     """Return the body less the keys that clients send empty, and with lists where one may be.
 
+    An empty `restorePoint` stays, to be refused: who sent it did not ask for an empty instance.
     Command lines send every option that they know, empty ones, too; openstacksdk sends a single
     database or user as an object, and knows a flavor as `flavor` only.
     """
@@ -82,7 +85,7 @@ def without_empty(body: dict[str, Any]) -> dict[str, Any]:
     kept = {
         key: value
         for key, value in inner.items()
-        if key == "name" or not (value is None or value in ("", [], {}))
+        if key == "name" or not (value is None or (value in _EMPTY and key != "restorePoint"))
     }
     for key in ("databases", "users"):
         if isinstance(kept.get(key), dict):

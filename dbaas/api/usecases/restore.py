@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from typing import Any
 
-from dbaas.catalog import backups, recovery
+from dbaas.catalog import backups, instances, recovery
 from dbaas.catalog.records import BackupRecord, DatastoreVersion
 from dbaas.catalog.unit import Unit
 from dbaas.common.context import Context
@@ -60,6 +60,7 @@ def begin_of(unit: Unit, point: Mapping[str, Any], who: Context) -> Begin:
     moment = _moment(point["time"])
     project_id = None if who.is_admin else who.project_id
     if instance_id is not None:
+        instances.show(unit, instance_id, project_id, deleted=True)
         choice = recovery.choose_of_instance(unit, instance_id, project_id, moment)
     else:
         backup = backups.show(unit, str(backup_id), project_id)
@@ -71,10 +72,13 @@ def _moment(text: str) -> float:
     """Return it in seconds since 1970; without a zone it is UTC."""
     try:
         found = datetime.fromisoformat(text)
+        year = found.year
     except ValueError:
+        year = MINYEAR
+    if not MINYEAR < year < MAXYEAR:  # the first and the last are, in UTC, perhaps none at all
         raise errors.Invalid(
             f"restorePoint['time'] must be a moment, as 2026-11-20T10:15:03Z, not {text[:40]!r}."
-        ) from None
+        )
     return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
 
 
