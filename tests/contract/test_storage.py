@@ -214,6 +214,14 @@ def test_a_container_that_is_missing(vault: Vault, place: Place) -> None:
         put(vault, nowhere, "00000001", b"x")
 
 
+def test_below_an_object_there_is_none(vault: Vault, place: Place) -> None:
+    vault.put(place, MANIFEST, b"content")
+    below = replace(place, prefix=f"{place.prefix}{MANIFEST}/o")
+    with pytest.raises(errors.NotFound):
+        vault.size(below, ".xbstream.gz")
+    vault.delete(place)
+
+
 def test_containers_may_have_odd_names(vault: Vault, place: Place) -> None:
     odd = replace(place, container=ODD)
     vault.ensure(odd)
@@ -258,6 +266,7 @@ def test_a_location_is_a_url_whose_sixth_part_is_the_container(vault: Vault, pla
         location + "?temp_url_sig=1",
         location.partition(place.container)[0],
         "no url",
+        "http://[::1",
         "",
     ):
         with pytest.raises(errors.Invalid):

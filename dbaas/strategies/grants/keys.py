@@ -11,7 +11,10 @@ def parts(base: str, url: str) -> Iterator[str]:
 
     Raises `Invalid` for the URL of another service, or with more in it than a path.
     """
-    told, ours = urlsplit(url), urlsplit(base.rstrip("/") + "/")
+    try:
+        told, ours = urlsplit(url), urlsplit(base.rstrip("/") + "/")
+    except ValueError as error:
+        raise errors.Invalid(f"{url[:200]!r} is no URL") from error
     same = (told.scheme, told.netloc.lower()) == (ours.scheme, ours.netloc.lower())
     if not same or told.query or told.fragment or not told.path.startswith(ours.path):
         raise errors.Invalid(f"{url[:200]!r} is not in this storage, whose URLs begin with {base}")

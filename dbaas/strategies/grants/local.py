@@ -160,7 +160,7 @@ class LocalVault:
             raise errors.Unavailable("The storage of backups is not there.")
         try:
             yield
-        except FileNotFoundError as error:
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise errors.NotFound(f"there is no object {Path(error.filename).name}") from error
         except PermissionError as error:
             raise errors.Forbidden("The storage of backups may not be written to.") from error

@@ -49,6 +49,7 @@ def test_no_name_leads_into_anothers_account(path: str) -> None:
         "https://swift.example/v1/a/c/o?temp_url_sig=1",
         "https://swift.example/v1/a/c/o#part",
         "https://swift.example/v1/a/c/%ff",
+        "http://[",
     ],
 )
 def test_the_url_of_something_else_is_refused(url: str) -> None:
