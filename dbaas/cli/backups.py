@@ -20,7 +20,7 @@ def list_backups(
 ) -> None:
     """List backups, those that changed last first."""
     with session.client() as client:
-        query = {} if instance is None else {"instance_id": client.instance(instance)["id"]}
+        query = {} if instance is None else {"instance_id": client.instance_id(instance)}
         show.table(
             ("id", "name", "status", "instance", "parent", "MB stored", "created", "verified"),
             (

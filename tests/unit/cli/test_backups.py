@@ -12,11 +12,13 @@ from typer.testing import CliRunner
 from dbaas.cli.backups import backups
 
 OPERATION = "the-one-that-was-begun"
+GONE = "6f1c0000-0000-4000-8000-000000000000"
 ENDED: dict[str, Any] = {"state": "succeeded", "steps": []}
 ANSWERS: dict[str, Any] = {
     "/backups/b1": {"backup": {"id": "b1", "verification": {"restorable": True}}},
     "/backups/b1/verify": {},
     f"/operations/{OPERATION}": {"operation": ENDED},
+    f"/backups?instance_id={GONE}&marker=0": {"backups": []},
 }
 """All that this API knows: neither other operations nor a list of them."""
 
@@ -67,3 +69,9 @@ def test_a_command_follows_the_operation_that_it_began(command: str) -> None:
     assert done.exit_code == 0, done.output
     assert f"/operations/{OPERATION}" in asked
     assert set(asked) <= set(ANSWERS)
+
+
+@pytest.mark.usefixtures("api")
+def test_backups_of_an_instance_that_is_gone_are_listed_by_its_id() -> None:
+    done = CliRunner().invoke(backups, ["list", "--instance", GONE])
+    assert done.exit_code == 0, done.output
