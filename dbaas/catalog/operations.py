@@ -104,7 +104,9 @@ def _take_locks(unit: Unit, request: Request, operation_id: str) -> list[str]:
         if holder == operation_id:
             continue
         if not request.supersede or holders not in ([], [holder]):
-            raise errors.Busy(f"Instance {instance_id} is locked by operation {holder}.")
+            raise errors.Busy(
+                f"Operation {holder} is at {instance_id}: try again when it has ended."
+            )
         unit.execute(
             update(instance_locks)
             .where(instance_locks.c.instance_id == instance_id)

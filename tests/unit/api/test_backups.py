@@ -1,0 +1,79 @@
+"""What a tenant asks about backups that are there."""
+
+import uuid
+from http import HTTPStatus
+
+import pytest
+
+from dbaas.catalog import backups
+from dbaas.catalog.records import NewBackup
+from dbaas.catalog.unit import Unit
+from dbaas.contract.messages import Segment, StoredBackup
+from tests.unit.api.conftest import MARIADB_11_8, Api
+
+STORED = StoredBackup(
+    segments=(Segment("00000001", 70, "aa"),),
+    data_size=200,
+    restored_size=400,
+    taken_at=1_795_000_000.0,
+    engine_version="11.8.3",
+    seconds=2.5,
+    position={"lsn": "17"},
+)
+
+
+def complete(api: Api, instance: str, parent: str | None = None) -> str:
+    """Have a complete backup; return its id."""
+    id_ = str(uuid.uuid4())
+    new = NewBackup(
+        id=id_,
+        project_id=api.project,
+        user_id="u",
+        name="nightly",
+        description=None,
+        instance_id=instance,
+        datastore_version_id=MARIADB_11_8,
+        strategy="mariabackup",
+        storage="local",
+        container="c",
+        parent_id=parent,
+    )
+
+    def work(unit: Unit) -> None:
+        backups.add(unit, new)
+        backups.begin(unit, id_, {"$sealed": "x"}, api.project, 60)
+        backups.complete(unit, id_, STORED, "ff", "http://storage/manifest")
+
+    api.run(work)
+    return id_
+
+
+@pytest.fixture
+def backup(api: Api, active: str) -> str:
+    return complete(api, active)
+
+
+def test_a_backup_is_tried_once_at_a_time(api: Api, active: str, backup: str) -> None:
+    increment = complete(api, active, backup)
+    path = f"/backups/{backup}/verify"
+    assert api.ask("POST", path).status_code == HTTPStatus.ACCEPTED
+    (operation,) = api.wakes.ids
+    again = api.ask("POST", path)
+    assert again.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
+    assert operation in again.json["unprocessableEntity"]["message"]
+    assert api.wakes.ids == [operation]
+    assert api.ask("POST", f"/backups/{increment}/verify").status_code == HTTPStatus.ACCEPTED
+
+
+def test_what_builds_on_a_backup_is_waited_for_while_it_is_deleted(
+    api: Api, active: str, backup: str
+) -> None:
+    increment = complete(api, active, backup)
+    assert api.ask("DELETE", f"/backups/{increment}").status_code == HTTPStatus.ACCEPTED
+    (operation,) = api.wakes.ids
+    refused = api.ask("DELETE", f"/backups/{backup}")
+    assert refused.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
+    message = refused.json["unprocessableEntity"]["message"]
+    assert operation in message
+    assert increment in message
+    assert "Instance" not in message
