@@ -70,7 +70,8 @@ def _once(
         raise errors.Invalid(f"{HEADER} must be 1 to 255 printable characters without blanks.")
     project_id = identity(req).project_id
     # Keyed, since the body may hold passwords.
-    digest = services.sealer.digest("\0".join((req.method, req.path, bodies.raw_text(req))))
+    asked = (req.method, req.path, req.query_string, bodies.raw_text(req))
+    digest = services.sealer.digest("\0".join(asked))
 
     def once(unit: Unit) -> tuple[Answer, bool]:
         first = idempotency.claim(unit, project_id, key, digest)

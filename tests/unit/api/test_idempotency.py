@@ -38,6 +38,15 @@ def test_another_request_under_the_same_key_is_refused(api: Api) -> None:
     assert "use a new key" in answer.json["unprocessableEntity"]["message"]
 
 
+def test_another_query_is_another_request(api: Api) -> None:
+    path = f"/instances/{api.create()}"
+    api.make_active(path.rpartition("/")[2])
+    with_backup = f"{path}?final_backup=true"
+    assert api.ask("DELETE", with_backup, Idempotency_Key="d").status_code == 202
+    assert api.ask("DELETE", path, Idempotency_Key="d").status_code == 422
+    assert api.ask("DELETE", with_backup, Idempotency_Key="d").status_code == 202
+
+
 def test_keys_of_different_projects_have_nothing_to_do_with_each_other(api: Api) -> None:
     first = api.ask("POST", "/instances", BODY, Idempotency_Key="shared").json
     api.project = "c" * 32
