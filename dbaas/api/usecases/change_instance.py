@@ -172,10 +172,7 @@ def back_up_and_delete(name: str | None) -> Change:
     """Delete it after a last backup; when that fails, it stays, and says why."""
 
     def work(unit: Unit, call: Call) -> str | None:
-        instance = _locked(unit, call)
-        if instance.status is Status.DELETING:
-            return None
-        guards.check_ready(unit, instance)
+        instance = _ready(unit, call)  # not one that is being deleted: perhaps without a backup
         wanted = backup_orders.Wanted(name or f"{instance.name} (final)"[:255], instance.id)
         order = backup_orders.order(unit, wanted, instance, call.services.backups)
         instances.move(unit, instance, Event.BACK_UP)

@@ -77,3 +77,13 @@ def test_what_builds_on_a_backup_is_waited_for_while_it_is_deleted(
     assert operation in message
     assert increment in message
     assert "Instance" not in message
+
+
+def test_what_is_deleted_without_a_last_backup_gets_none_by_a_later_request(
+    api: Api, active: str
+) -> None:
+    assert api.ask("DELETE", f"/instances/{active}").status_code == HTTPStatus.ACCEPTED
+    refused = api.ask("DELETE", f"/instances/{active}?final_backup=true")
+    assert refused.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
+    assert "DELETING" in refused.json["unprocessableEntity"]["message"]
+    assert api.ask("DELETE", f"/instances/{active}").status_code == HTTPStatus.ACCEPTED
