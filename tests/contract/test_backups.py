@@ -24,6 +24,7 @@ from dbaas.contract.messages import (
 )
 from dbaas.contract.secret import Secret
 from dbaas.engines import manifests
+from dbaas.engines.mariadb.names import identifier
 from dbaas.strategies import registry
 from tests.contract import engine_guest
 from tests.contract.engine_guest import Guest, Refused
@@ -191,6 +192,56 @@ def test_all_that_a_tenant_has_is_restored(place: Place) -> None:
     assert "ACCOUNT LOCK" in place.administer("SHOW CREATE USER bob@`10.%`")[0][0]
     with pytest.raises(Refused):
         place.guest.query("os_admin", "", "SELECT 1")
+
+
+def test_no_database_s_name_is_an_option(place: Place) -> None:
+    odd = ("--no-data", "--result-file=x", "--ignore-database=shop", "-?", "a b`c'd\n;")
+    for name in odd:
+        place.administer(f"CREATE DATABASE {identifier(name)}")
+    place.back_up("b1")
+    sums = place.administer(SUMS)
+    place.begin_anew()
+    place.restore("b1")
+    place.prepare()
+    assert place.administer(SUMS) == sums
+    assert {name for (name,) in place.administer("SHOW DATABASES")} > {"shop", *odd}
+
+
+def test_rights_on_what_is_gone_and_of_everybody_are_in_nobody_s_way(place: Place) -> None:
+    place.administer(
+        "USE shop",
+        "CREATE TABLE gone (n INT)",
+        "GRANT SELECT ON gone TO bob@`10.%`",
+        "DROP TABLE gone",
+        "CREATE TABLE less (n INT, m INT)",
+        "GRANT INSERT (n), SELECT (m) ON less TO bob@`10.%`",
+        "ALTER TABLE less DROP m",
+        "GRANT EXECUTE ON FUNCTION twice TO bob@`10.%`",
+        "GRANT SELECT ON shop.* TO PUBLIC",
+    )
+    place.back_up("b1")
+    place.begin_anew()
+    place.restore("b1")
+    place.prepare()
+    assert "GRANT SELECT ON `shop`.* TO PUBLIC" in str(place.administer("SHOW GRANTS FOR PUBLIC"))
+    assert "FUNCTION `shop`.`twice`" in str(place.administer("SHOW GRANTS FOR bob@`10.%`"))
+
+
+def test_what_rows_were_before_is_restored(place: Place) -> None:
+    place.administer(
+        "CREATE TABLE shop.h (n INT) WITH SYSTEM VERSIONING",
+        "INSERT INTO shop.h VALUES (1)",
+        "UPDATE shop.h SET n = 2",
+        "DELETE FROM shop.h",
+    )
+    rows = "SELECT n, row_start, row_end FROM shop.h FOR SYSTEM_TIME ALL ORDER BY n"
+    before = place.administer(rows)
+    assert len(before) == 2
+    place.back_up("b1")
+    place.begin_anew()
+    place.restore("b1")
+    place.prepare()
+    assert place.administer(rows) == before
 
 
 def test_what_was_stored_is_said_as_it_is(place: Place) -> None:

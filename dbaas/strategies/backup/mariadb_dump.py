@@ -24,6 +24,7 @@ OPTIONS = (
     "--routines",
     "--events",
     "--triggers",
+    "--dump-history",
     "--hex-blob",
     "--default-character-set=utf8mb4",
     "--max-allowed-packet=1G",
@@ -35,7 +36,8 @@ SIZES = (
 )
 ROOM = 96 << 20
 """Bytes of a data directory in which no tenant has anything."""
-END = ";\n"
+DELIMITER = "$$"
+"""What ends a statement about people: some have others in them."""
 
 
 class MariaDBDump:
@@ -68,9 +70,11 @@ class MariaDBDump:
             ((size, data),) = session.rows(SIZES)
             ((version,),) = session.rows("SELECT VERSION()")
             # In the same moment as the data, or a little before: what they may do comes last.
-            made = "".join(f"{each}{END}" for each in people.statements(session))
+            statements = "".join(f"{each}\n{DELIMITER}\n" for each in people.statements(session))
+        made = f"DELIMITER {DELIMITER}\n{statements}"
         files.write(scratch / "people.sql", made, mode=0o600)
-        dump = ("mariadb-dump", f"--defaults-file={options}", *OPTIONS, "--databases", *found)
+        # Behind `--` nothing is an option: a tenant may call a database `--no-data`.
+        dump = ("mariadb-dump", f"--defaults-file={options}", *OPTIONS, "--databases", "--", *found)
         rows: list[list[Program]] = []
         if found:
             rows.append([Program(dump), Program(packing.PACK)])
