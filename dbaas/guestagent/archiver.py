@@ -52,7 +52,8 @@ class Pace:
 
 @dataclass(frozen=True)
 class Record:
-    """How far a stream has come; `planned`: where the object that is being stored ends."""
+    """How far a stream has come; `planned`: where the object that is being stored ends, `midway`:
+    which is within a transaction."""
 
     stream: str
     sequence: int = 0
@@ -60,6 +61,7 @@ class Record:
     since: float = 0.0
     until: float = 0.0
     planned: int = 0
+    midway: bool = False
     ended: str = ""
     """Why it goes no further."""
 
@@ -334,8 +336,11 @@ class Archiver:
             if cut is None:
                 return None
             if record.planned != cut.end:
-                record = replace(record, spot=tail.spot, planned=cut.end)
+                midway = not cut.commits
+                record = replace(record, spot=tail.spot, planned=cut.end, midway=midway)
                 self._keep(record)
+            elif record.midway:  # an agent that begins anew sees where others ended in it
+                cut = replace(cut, commits=(), until=0.0)
             self._storing = True
             return order, record, cut, tail
 

@@ -204,6 +204,29 @@ def test_a_storage_that_was_away_gets_all_of_it_later(guest: Guest, order: Prepa
     assert guest.call("administer", "SELECT COUNT(*) FROM shop.t") == [["1"]]
 
 
+def test_an_agent_that_begins_anew_goes_on_within_a_transaction(
+    guest: Guest, order: Prepare
+) -> None:
+    at = begin(guest, order)
+    place = base(guest)
+    guest.call("administer", "CREATE DATABASE shop", "CREATE TABLE shop.t (n INT, x LONGTEXT)")
+    said = stored(guest, time.time())
+    second = f"{PREFIX}{said['sequence'] + 2:010d}"
+    guest.call("fail", second, *["503"] * 1000)
+    row = "INSERT INTO shop.t SELECT 1, REPEAT(MD5(RAND()), 400000)"  # 13 MB
+    guest.call("administer", "BEGIN", row, row, row, "COMMIT")
+    said = said_once(guest, "fault")
+    guest.call("die")
+    guest.call("be_hosted_agent")
+    guest.call("fail", second)
+    guest.call("administer", "INSERT INTO shop.t VALUES (2, '')")
+    assert stored(guest, time.time())["sequence"] > said["sequence"] + 2
+    replay(guest, at, time.time(), guest.call("archived")["sequence"], place)
+    run_on_base(guest)
+    counted = guest.call("administer", "SELECT n, COUNT(*) FROM shop.t GROUP BY n")
+    assert counted == [["1", "3"], ["2", "1"]]
+
+
 @pytest.mark.parametrize("harm", ["flipped", "missing", "exchanged"])
 def test_a_harmed_object_is_named(guest: Guest, order: Prepare, harm: str) -> None:
     at = begin(guest, order)

@@ -21,6 +21,8 @@ class Spot:
     proof: str = ""
     """What the log says before it, as a digest: where it differs, it is another log of that name.
     Empty: not known."""
+    whole: int = 0
+    """Where the last transaction before it ended, if it is in the middle of one; 0: it is not."""
 
 
 @dataclass(frozen=True)

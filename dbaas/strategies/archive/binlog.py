@@ -183,6 +183,8 @@ class BinlogTail:
         first.commits = [each for each in first.commits if each.commit.end > cut.end]
         if not first.commits:
             first.first_seen = None
+        if cut.commits:
+            first.whole = cut.end
         self._spot = first.spot(cut.end)
         self._pass_over_empty()
 
@@ -216,7 +218,7 @@ class BinlogTail:
     def _scan(self, file: "_File", clock: Callable[[], float], live: bool) -> None:
         if not file.opened():
             return
-        marks = file.advance()
+        marks = [mark for mark in file.advance() if mark.end > file.begin]
         now = clock()
         for mark in marks:
             file.commits.append(self._seen(mark, now, live))
@@ -285,6 +287,8 @@ class _File:
         self.scanner: Scanner | None = None
         self.begin = 0
         """Where it is gone on with, as soon as it was looked at."""
+        self.whole = 0
+        """The last end of a transaction, of those known, that is not after what was stored."""
         self._spot = spot
         self._file: BinaryIO | None = None
         self._description: Description | None = None
@@ -314,14 +318,23 @@ class _File:
                 )
             self._description = description
             self.begin = max(self._spot.offset, description.begin)
-            self.scanner = Scanner(self._file, description, self.begin)
+            self.whole = max(self._spot.whole or self._spot.offset, description.begin)
+            self.scanner = Scanner(self._file, description, self.whole)
         return True
 
     def spot(self, offset: int) -> Spot:
         """Return a place in it, with what proves it."""
-        if self._file is None or self._description is None:
-            return Spot(self.path.name, offset)
-        return Spot(self.path.name, offset, proof(self._file, self._description, offset))
+        whole = self.whole if self.whole < offset else 0
+        return Spot(self.path.name, offset, self._proof(offset), whole)
+
+    def _proof(self, offset: int) -> str:
+        if self._description is None:
+            return ""
+        if self._file is not None:
+            return proof(self._file, self._description, offset)
+        with suppress(FileNotFoundError), self.path.open("rb") as file:
+            return proof(file, self._description, offset)
+        return ""
 
     def advance(self) -> list[Mark]:
         if self._file is None or self.scanner is None:

@@ -1,0 +1,61 @@
+"""What is cut of a log, by an agent that may begin anew anywhere."""
+
+import struct
+from pathlib import Path
+
+import pytest
+
+from dbaas.strategies.archive.base import Spot
+from dbaas.strategies.archive.binlog import INDEX, BinlogTail
+from dbaas.strategies.archive.events import HEADER, MAGIC, Kind
+
+NOW = 2000.0
+ROWS = 23
+LIMIT = 1000
+
+
+def event(kind: int, body: bytes, stamp: int = 1000) -> bytes:
+    return HEADER.pack(stamp, kind, 1, HEADER.size + len(body), 0, 0) + body
+
+
+def transaction(size: int, stamp: int = 1000) -> bytes:
+    """Return one of about this size."""
+    begin = event(Kind.GTID, struct.pack("<QIB", 1, 0, 0), stamp)
+    return begin + event(ROWS, b"x" * size, stamp) + event(Kind.XID, bytes(8), stamp)
+
+
+def write(directory: Path, *transactions: bytes) -> bytes:
+    """Have a log of these there; return what of it is to be cut."""
+    content = b"".join(transactions)
+    (directory / INDEX).write_text("./binlog.000001\n")
+    description = event(Kind.DESCRIPTION, b"how it is written" + bytes(5), 990)
+    (directory / "binlog.000001").write_bytes(MAGIC + description + content)
+    return content
+
+
+def opened(directory: Path, spot: Spot) -> BinlogTail:
+    tail = BinlogTail(directory, spot)
+    tail.look(lambda: NOW, live=False)
+    return tail
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_transaction_is_cut_in_parts_whoever_goes_on_with_it(
+    tmp_path: Path, restarted: bool
+) -> None:
+    content = write(tmp_path, transaction(100), transaction(4500), transaction(100, 1010))
+    tail = opened(tmp_path, Spot())
+    parts, ends = [], []
+    while (cut := tail.cut(LIMIT)) is not None:
+        parts.append(tail.read(cut)[0])
+        ends += [commit.end for commit in cut.commits]
+        tail.passed(cut)
+        assert tail.ready <= len(content) - len(b"".join(parts))
+        if restarted:
+            tail.close()
+            tail = opened(tmp_path, tail.spot)
+    tail.close()
+    assert b"".join(parts) == content
+    assert len(parts) > 4
+    assert ends[-1] == (tmp_path / "binlog.000001").stat().st_size
+    assert tail.oldest is None
