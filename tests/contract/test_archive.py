@@ -167,6 +167,41 @@ def test_all_kinds_of_changes_are_played_over_files_deaths_and_restarts(
     assert guest.query("bob", "y", "SELECT COUNT(*) FROM shop.t") == [["7"]]
 
 
+def test_statements_that_change_much_are_played_in_little_memory(
+    guest: Guest, order: Prepare
+) -> None:
+    at = begin(guest, order)
+    place = base(guest)
+    guest.call(
+        "administer",
+        "CREATE DATABASE shop",
+        "USE shop",
+        "CREATE TABLE t (n INT PRIMARY KEY, x VARBINARY(8000))",
+        "CREATE TABLE child (n INT PRIMARY KEY REFERENCES t (n) ON DELETE CASCADE)",
+        "CREATE TABLE log (n INT, x INT) ENGINE=Aria",
+        "CREATE TRIGGER t_in AFTER INSERT ON t FOR EACH ROW INSERT INTO log VALUES (NEW.n, 1)",
+        "INSERT INTO t SELECT seq, REPEAT(MD5(seq), 200) FROM seq_1_to_10000",  # 64 MB
+        "INSERT INTO child SELECT n FROM t",
+        "UPDATE t, child, log SET t.x = REVERSE(t.x), log.x = 2 WHERE t.n = child.n AND t.n = log.n"
+        " AND t.n < 3000",
+        "SET binlog_row_image = 'MINIMAL'",
+        "DELETE FROM t WHERE n % 2",
+        "SET GLOBAL log_bin_compress = 1",
+        "INSERT INTO t SELECT seq, REPEAT('x', 6000) FROM seq_10001_to_10500",
+        "BEGIN",
+        "UPDATE t SET x = REPEAT('y', 6000) WHERE n > 10000",
+        "UPDATE t SET x = REPEAT('z', 10) WHERE n > 10400",
+        "COMMIT",
+    )
+    sums = "CHECKSUM TABLE shop.t, shop.child, shop.log"
+    before = guest.call("administer", sums)
+    said = stored(guest, time.time())
+    replay(guest, at, time.time(), said["sequence"], place)
+    assert guest.call("used")["largest_program_mib"] < 400
+    run_on_base(guest)
+    assert guest.call("administer", sums) == before
+
+
 def test_an_open_transaction_is_not_played(guest: Guest, order: Prepare) -> None:
     at = begin(guest, order)
     place = base(guest)

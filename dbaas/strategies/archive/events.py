@@ -37,8 +37,9 @@ class Kind(IntEnum):
     QUERY = 2
     STOP = 3
     ROTATE = 4
-    XID = 16
     DESCRIPTION = 15
+    XID = 16
+    TABLE_MAP = 19
     INCIDENT = 26
     XA_PREPARE = 38
     CHECKPOINT = 161

@@ -1,7 +1,7 @@
 """Play MariaDB's binary log on a data directory: by a server of its own that nobody else reaches.
 
 It listens to no network and logs nothing. What is played comes as bytes of the log's files; each
-file is put together again as far as it goes, and read by mariadb-binlog.
+file is put together again as far as it goes, and read by mariadb-binlog, in short statements.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,6 +14,7 @@ from dbaas.engines.mariadb import private, tools
 from dbaas.engines.mariadb.engine import MariaDB
 from dbaas.engines.mariadb.private import Private
 from dbaas.host.pipes import Pipe, Program
+from dbaas.strategies.archive import statements
 from dbaas.strategies.archive.base import Check, Goal, Spot
 from dbaas.strategies.archive.events import MAGIC
 from dbaas.strategies.archive.pieces import Head, Piece
@@ -157,13 +158,15 @@ def _number(file: str) -> int:
 
 def _play(server: Private, path: Path, check: Check) -> None:
     """Have done what a file of the log says, all of it."""
-    read = ("mariadb-binlog", "--no-defaults", "--disable-log-bin", str(path))
+    read = ("mariadb-binlog", "--no-defaults", "--disable-log-bin", "-")
     apply = ("mariadb", f"--defaults-file={server.options}", "--binary-mode", private.LARGEST)
-    with Pipe([Program(read), Program(apply)], check) as row:
-        sink = memoryview(bytearray(1 << 16))
-        while row.read(sink):
-            pass
-        try:
+    try:
+        with (
+            path.open("rb") as file,
+            Pipe([Program(read), Program(apply)], check, feeds=True) as row,
+        ):
+            for some in statements.shortened(file):
+                row.write(some)
             row.finish()
-        except errors.Failed as error:
-            raise errors.Failed(f"the archive cannot be played: {error.text}") from error
+    except errors.Failed as error:
+        raise errors.Failed(f"the archive cannot be played: {error.text}") from error
