@@ -35,11 +35,13 @@ class Watch:
         if self._server is None or self._engine.process() != self._server:
             raise errors.Unavailable("the database server ended, or was restarted, meanwhile")
         said = self.pipe.said(0)
-        if said.rfind(COMMITS_HELD) <= said.rfind(COMMITS_GO_ON):
+        held, going_on = said.rfind(COMMITS_HELD), said.rfind(COMMITS_GO_ON)
+        if going_on > held:
             self._held_since = 0.0
-        elif not self._held_since:
+        elif held > going_on and not self._held_since:
             self._held_since = now
-        elif now > self._held_since + HOLD:
+        # Where it says neither any more, as only the end of what it says is kept, nothing changed.
+        if self._held_since and now > self._held_since + HOLD:
             raise errors.Unavailable(
                 "the storage was too slow at a moment at which the backup made commits wait"
             )
