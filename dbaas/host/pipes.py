@@ -124,6 +124,12 @@ class Pipe:
             said = complaint.text.strip()[-TAIL:] or "it said nothing"
             raise errors.Failed(f"{program.name} exited with {child.returncode}: {said}")
 
+    def ask_to_end(self, number: int) -> None:
+        """Send SIGTERM to a program, unless it has ended."""
+        child = self._children[number]
+        if child.poll() is None:
+            child.terminate()
+
     def ended(self) -> bool:
         """Return whether any of them has."""
         return any(child.poll() is not None for child in self._children)

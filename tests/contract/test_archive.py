@@ -202,6 +202,19 @@ def test_statements_that_change_much_are_played_in_little_memory(
     assert guest.call("administer", sums) == before
 
 
+def test_a_tenant_that_shut_the_service_out_is_played(guest: Guest, order: Prepare) -> None:
+    at = begin(guest, order)
+    place = base(guest)
+    guest.call("administer", "GRANT ALL ON *.* TO ann WITH GRANT OPTION", "CREATE DATABASE shop")
+    guest.query("ann", "x", "DROP USER os_admin@localhost", "CREATE TABLE shop.t (n INT)")
+    guest.query("ann", "x", "FLUSH BINARY LOGS", "INSERT INTO shop.t VALUES (1)")
+    guest.query("ann", "x", "REVOKE ALL PRIVILEGES, GRANT OPTION FROM ann")
+    said = stored(guest, time.time())
+    replay(guest, at, time.time(), said["sequence"], place)
+    run_on_base(guest)
+    assert guest.call("administer", "SELECT COUNT(*) FROM shop.t") == [["1"]]
+
+
 def test_an_open_transaction_is_not_played(guest: Guest, order: Prepare) -> None:
     at = begin(guest, order)
     place = base(guest)

@@ -22,8 +22,6 @@ LARGEST = "--max-allowed-packet=1G"
 """What a row may have, for the server and for the programs that speak to it."""
 START, SIGN, PAUSE = 300.0, 3.0, 0.02
 """Seconds until it answers, for one look at that, and between two looks: recovery may be long."""
-STOP = 600.0
-"""Seconds that it may take to write everything down."""
 
 _WAYS = (
     "--skip-networking",
@@ -47,10 +45,17 @@ class Private:
     _entrance: Entrance
     _row: Pipe
 
+    def lets_us_in(self) -> bool:
+        """Return whether the service's account is as it was at the start."""
+        try:
+            with admin.session(self._entrance):
+                return True
+        except errors.Forbidden:
+            return False
+
     def end(self) -> None:
         """Let it write everything down; raise `Failed`, with its complaint, if it does not."""
-        with admin.session(self._entrance, timeout=STOP) as session:
-            session.rows("SHUTDOWN")
+        self._row.ask_to_end(0)
         sink = memoryview(bytearray(1 << 12))
         while self._row.read(sink):
             pass
