@@ -360,7 +360,9 @@ class Archiver:
             tail.passed(cut)
             until = max(record.until, cut.until)
             spot = tail.spot
+            self._tail = None  # where it cannot be noted, it is done again as it was planned
             self._keep(replace(record, sequence=number, spot=spot, until=until, planned=0))
+            self._tail = tail
             self._fault = ""
             self._storing = False
             self._pending = tail.pending

@@ -41,6 +41,10 @@ class Log:
         with self._file.open("ab") as file:
             file.write(all_of_them)
 
+    def close(self) -> None:
+        for tail in self.tails:
+            tail.close()
+
     def keep(self, keep: bool) -> None: ...
 
     def tail(self, spot: Spot, latest: float) -> Tail:
@@ -71,12 +75,14 @@ class Objects:
         self.kept: dict[str, bytes] = {}
         self.away = False
         self.asked = 0
+        self.once_kept: Callable[[], None] = lambda: None
 
     def put(self, url: Secret, segment: Segment, content: memoryview) -> None:
         self.asked += 1
         if self.away:
             raise errors.Unavailable("it is away")
         self.kept[segment.name] = bytes(content)
+        self.once_kept()
 
     def get(self, url: Secret, into: memoryview) -> int:
         raise NotImplementedError
@@ -116,14 +122,41 @@ def test_what_was_cut_within_a_transaction_is_so_for_the_next_agent(tmp_path: Pa
     second = agent(tmp_path, log, objects)
     until(lambda: (told := second.report()) and not told.pending)
     second.stop()
-    for tail in log.tails:
-        tail.close()
+    log.close()
     heads = objects.heads()
     assert [archives.single_name(head.sequence) for head in heads] == sorted(objects.kept)
     assert len(heads) > 3
     assert [each.begin for each in heads[1:]] == [each.end for each in heads[:-1]]
     assert heads[-1].end == max(log.ends)
     assert {head.end for head in heads if head.commits} <= log.ends
+
+
+def test_a_volume_that_takes_no_note_of_an_object_costs_none(tmp_path: Path) -> None:
+    log, objects = Log(tmp_path), Objects()
+    record, away = tmp_path / "archive.json", tmp_path / "away"
+
+    def refuse_notes() -> None:
+        if not away.exists():
+            record.rename(away)
+            record.mkdir()
+
+    archiver = agent(tmp_path, log, objects)
+    archiver.tell(ORDER)
+    log.write(1)
+    until(lambda: objects.kept)
+    objects.once_kept = refuse_notes
+    log.write(1)
+    until(lambda: (told := archiver.report()) and told.fault)
+    record.rmdir()
+    away.rename(record)
+    objects.once_kept = lambda: None
+    log.write(1)
+    until(lambda: (told := archiver.report()) and told.sequence == 3)
+    archiver.stop()
+    log.close()
+    heads = objects.heads()
+    assert [each.begin for each in heads[1:]] == [each.end for each in heads[:-1]]
+    assert heads[-1].end == max(log.ends)
 
 
 def until(condition: Callable[[], object], patience: float = 10.0) -> None:
