@@ -194,8 +194,15 @@ def test_all_that_a_tenant_has_is_restored(place: Place) -> None:
         place.guest.query("os_admin", "", "SELECT 1")
 
 
-def test_no_database_s_name_is_an_option(place: Place) -> None:
-    odd = ("--no-data", "--result-file=x", "--ignore-database=shop", "-?", "a b`c'd\n;")
+def test_a_database_may_have_any_name(place: Place) -> None:
+    odd = (
+        "Sys",
+        "--no-data",
+        "--result-file=x",
+        "--ignore-database=shop",
+        "-?",
+        "a b`c'd\n;",
+    )
     for name in odd:
         place.administer(f"CREATE DATABASE {identifier(name)}")
     place.back_up("b1")
@@ -205,6 +212,12 @@ def test_no_database_s_name_is_an_option(place: Place) -> None:
     place.prepare()
     assert place.administer(SUMS) == sums
     assert {name for (name,) in place.administer("SHOW DATABASES")} > {"shop", *odd}
+
+
+def test_a_limit_of_rows_that_a_tenant_has_set_is_told(place: Place) -> None:
+    place.administer("SET GLOBAL sql_select_limit = 5")
+    with pytest.raises(errors.Conflict, match=r"no more than 5 rows: .* sql_select_limit"):
+        place.back_up("b1")
 
 
 def test_rights_on_what_is_gone_and_of_everybody_are_in_nobody_s_way(place: Place) -> None:

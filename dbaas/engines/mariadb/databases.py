@@ -11,6 +11,7 @@ from dbaas.engines.mariadb import admin
 from dbaas.engines.mariadb.admin import Session
 from dbaas.engines.mariadb.names import (
     NO_DATABASE,
+    RESERVED_DATABASES,
     check_database,
     identifier,
     is_own_database,
@@ -35,6 +36,17 @@ def names(session: Session) -> list[str]:
     found = [str(name) for (name,) in rows]
     return sorted(
         name for name in found if not is_own_database(name) and not name.startswith(NO_DATABASE)
+    )
+
+
+def all_names(session: Session) -> list[str]:
+    """Return the same with those that are hidden since they read like the server's own: `Sys`."""
+    rows = session.rows("SELECT schema_name FROM information_schema.schemata")
+    found = [str(name) for (name,) in rows]
+    return sorted(
+        name
+        for name in found
+        if name not in RESERVED_DATABASES and not name.startswith(NO_DATABASE)
     )
 
 

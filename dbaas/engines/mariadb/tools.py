@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from dbaas.contract import errors
+from dbaas.engines.mariadb.admin import Session
 from dbaas.engines.mariadb.names import ADMIN
 from dbaas.engines.mariadb.takeover import Entrance
 from dbaas.host import commands, files
@@ -20,6 +22,9 @@ SYNC_TIMEOUT = 1800.0
 BINARY_LOGS = ("binlog.", "relay.", "#binlog_cache_files")
 OWN_LOGS = ("ib_logfile", "ib_buffer_pool", "ibtmp")
 
+UNLIMITED = 1 << 63
+"""Rows that no table has."""
+
 
 def options(directory: Path, entrance: Entrance) -> Path:
     """Write, for root only, how the programs come in; return the file, which is made anew."""
@@ -29,6 +34,19 @@ def options(directory: Path, entrance: Entrance) -> Path:
     path = directory / "tools.cnf"
     files.write(path, "\n".join(["[client]", *lines, ""]), mode=0o600)
     return path
+
+
+def refuse_limit(session: Session) -> None:
+    """Raise `Conflict` where new connections get parts of answers, which the programs cannot help.
+
+    mariadb-dump would leave rows out without a word, and mariadb-backup crashes.
+    """
+    ((limit,),) = session.rows("SELECT @@GLOBAL.sql_select_limit")
+    if int(limit) < UNLIMITED:
+        raise errors.Conflict(
+            f"the database server gives no more than {limit} rows: for a backup, its global"
+            " sql_select_limit has to be at its default"
+        )
 
 
 @contextmanager

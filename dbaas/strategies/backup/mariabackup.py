@@ -56,6 +56,7 @@ class MariaBackup:
     def _checked(self, since: Mapping[str, str]) -> int:
         """Return from where on to take changes, 0 for all; see that the server lets us in."""
         with admin.session(self._engine.entrance) as session:
+            tools.refuse_limit(session)
             ((_, now),) = session.rows("SHOW GLOBAL STATUS LIKE 'Innodb_lsn_current'")
         if not since:
             return 0

@@ -66,7 +66,8 @@ class MariaDBDump:
     def _begun(self, scratch: Path, check: Check, watch: Watch, stack: ExitStack) -> "Statements":
         options = tools.options(scratch, self._engine.entrance)
         with admin.session(self._engine.entrance) as session:
-            found = databases.names(session)
+            tools.refuse_limit(session)
+            found = databases.all_names(session)
             ((size, data),) = session.rows(SIZES)
             ((version,),) = session.rows("SELECT VERSION()")
             # In the same moment as the data, or a little before: what they may do comes last.
