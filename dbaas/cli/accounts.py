@@ -129,7 +129,7 @@ def disable_root(instance: Name) -> None:
 def _path(client: Client, instance: str, *parts: str) -> str:
     # Twice, as the API decodes them: a name may look as if it were encoded.
     encoded = (quote(quote(part, safe=""), safe="") for part in parts)
-    return "/".join((f"/instances/{client.instance(instance)['id']}", *encoded))
+    return "/".join((f"/instances/{client.instance_id(instance)}", *encoded))
 
 
 def _all(client: Client, instance: str, what: str) -> Iterator[Json]:

@@ -25,12 +25,12 @@ def end_archive(name: Name, wait: Wait = True) -> None:
 def show_archive(name: Name) -> None:
     """Show to which moments the instance can be restored, and how its archive is."""
     with session.client() as client:
-        id_ = client.instance(name)["id"]
+        id_ = client.instance_id(name)
         show.OUT.print_json(data=client.get(f"/instances/{id_}/recovery")["recovery"])
 
 
 def _switch(name: str, *, enabled: bool, wait: bool) -> None:
     with session.client() as client:
-        id_ = client.instance(name)["id"]
+        id_ = client.instance_id(name)
         client.post(f"/instances/{id_}/action", {"archive": {"enabled": enabled}})
         waiting.follow(client, wait=wait)

@@ -74,26 +74,19 @@ class Client:
 
     def instance(self, name_or_id: str) -> Json:
         """Return the instance of this id, or the only one of this name."""
-        try:
-            found: Json = self.get(f"/instances/{name_or_id}")["instance"]
-        except (errors.NotFound, errors.Invalid):
-            return self._by_name(name_or_id)
+        found: Json = self.get(f"/instances/{self.instance_id(name_or_id)}")["instance"]
         return found
 
     def instance_id(self, name_or_id: str) -> str:
         """Return its id; what looks like one is taken for it, since that may be deleted by now."""
         if _ID.fullmatch(name_or_id):
             return name_or_id
-        return str(self._by_name(name_or_id)["id"])
-
-    def _by_name(self, name: str) -> Json:
-        matching = [one for one in self.instances() if one["name"] == name]
+        matching = [one for one in self.instances() if one["name"] == name_or_id]
         if not matching:
-            raise errors.NotFound(f"there is no instance {name}")
+            raise errors.NotFound(f"there is no instance {name_or_id}")
         if len(matching) > 1:
-            raise errors.Conflict(f"{len(matching)} instances are called {name}: give an id")
-        found: Json = self.get(f"/instances/{matching[0]['id']}")["instance"]
-        return found
+            raise errors.Conflict(f"{len(matching)} instances are called {name_or_id}: give an id")
+        return str(matching[0]["id"])
 
     def instances(self) -> list[Json]:
         """Return all instances, however many pages they take."""

@@ -135,16 +135,16 @@ def change_access(
 ) -> None:
     """Say from where an instance can be reached."""
     with session.client() as client:
-        instance = client.instance(name)
+        id_ = client.instance_id(name)
         access = {"is_public": public, "allowed_cidrs": allow or []}
-        client.put(f"/instances/{instance['id']}", {"instance": {"access": access}})
+        client.put(f"/instances/{id_}", {"instance": {"access": access}})
         waiting.follow(client, wait=wait)
 
 
 def _act(name: str, action: Json, *, wait: bool) -> None:
     with session.client() as client:
-        instance = client.instance(name)
-        client.post(f"/instances/{instance['id']}/action", action)
+        id_ = client.instance_id(name)
+        client.post(f"/instances/{id_}/action", action)
         waiting.follow(client, wait=wait)
 
 
@@ -158,9 +158,9 @@ def delete_instance(
 ) -> None:
     """Delete an instance with all its data."""
     with session.client() as client:
-        instance = client.instance(name)
+        id_ = client.instance_id(name)
         query = {"final_backup": "true"} if final_backup else {}
-        client.delete(f"/instances/{instance['id']}", **query)
+        client.delete(f"/instances/{id_}", **query)
         waiting.follow(client, wait=wait)
 
 
@@ -170,7 +170,7 @@ def list_operations(
 ) -> None:
     """List operations, the newest first."""
     with session.client() as client:
-        query = {} if instance is None else {"instance_id": client.instance(instance)["id"]}
+        query = {} if instance is None else {"instance_id": client.instance_id(instance)}
         show.table(
             ("id", "kind", "instance", "state", "progress", "created", "reason"),
             (

@@ -28,7 +28,7 @@ def list_schedules(
 ) -> None:
     """List schedules, with their next runs and what went wrong in the last."""
     with session.client() as client:
-        query = {} if instance is None else {"instance_id": client.instance(instance)["id"]}
+        query = {} if instance is None else {"instance_id": client.instance_id(instance)}
         show.table(
             ("id", "name", "instance", "cron", "timezone", "on", "next run", "last run", "fault"),
             (
@@ -64,7 +64,7 @@ def create_schedule(
     with session.client() as client:
         asked: Json = {
             "name": name,
-            "instance": client.instance(instance)["id"],
+            "instance": client.instance_id(instance),
             "cron": cron,
             "full_cron": full,
             "timezone": timezone,

@@ -198,8 +198,11 @@ def test_instances_of_some_versions_are_archived_unasked_until_it_is_switched_of
 def test_an_archive_stays_as_long_as_a_backup_needs_it(stage: Stage, instance: str) -> None:
     api, rehearsed = stage
     backup = archived(api, rehearsed, instance)
+    known = recovery(api, instance)["windows"]
     requests.delete_instance(api, instance)
     rehearsed.sweep()
+    gone = recovery(api, instance)
+    assert (gone["windows"], gone["archiving"]) == (known, False)
     answer = restore(api, instanceRef=instance, time="2001-09-09T02:00:00Z")
     assert answer.status == HTTPStatus.OK, answer.body
     backup_requests.delete_backup(api, backup)

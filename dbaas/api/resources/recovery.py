@@ -1,4 +1,4 @@
-"""/instances/{id}/recovery: to which moments an instance can be restored."""
+"""/instances/{id}/recovery: to which moments an instance can be restored, deleted ones, too."""
 
 import falcon
 
@@ -21,7 +21,7 @@ class RecoveryOfInstance:
         id_ = existing_id(instance_id)
 
         def read(unit: Unit) -> Recovery:
-            instance = instances.show(unit, id_, whose(who))
+            instance = instances.show(unit, id_, whose(who), deleted=True)
             return recovery.of_instance(unit, id_, instance.project_id)
 
         answer(resp, {"recovery": views.recovery(self._services.catalog.read(read))})

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from dbaas.cli.archives import archives
 from dbaas.cli.backups import backups
 
 OPERATION = "the-one-that-was-begun"
@@ -19,6 +20,8 @@ ANSWERS: dict[str, Any] = {
     "/backups/b1/verify": {},
     f"/operations/{OPERATION}": {"operation": ENDED},
     f"/backups?instance_id={GONE}&marker=0": {"backups": []},
+    "/instances": {"instances": [{"id": GONE, "name": "detail"}]},
+    f"/instances/{GONE}/recovery": {"recovery": {"windows": []}},
 }
 """All that this API knows: neither other operations nor a list of them."""
 
@@ -75,3 +78,11 @@ def test_a_command_follows_the_operation_that_it_began(command: str) -> None:
 def test_backups_of_an_instance_that_is_gone_are_listed_by_its_id() -> None:
     done = CliRunner().invoke(backups, ["list", "--instance", GONE])
     assert done.exit_code == 0, done.output
+
+
+@pytest.mark.usefixtures("api")
+@pytest.mark.parametrize("name", ["detail", GONE])
+def test_an_instance_is_found_by_any_name_and_after_its_end_by_its_id(name: str) -> None:
+    done = CliRunner().invoke(archives, ["show", name])
+    assert done.exit_code == 0, done.output
+    assert asked[-1] == f"/instances/{GONE}/recovery"
