@@ -215,6 +215,37 @@ def test_a_tenant_that_shut_the_service_out_is_played(guest: Guest, order: Prepa
     assert guest.call("administer", "SELECT COUNT(*) FROM shop.t") == [["1"]]
 
 
+def test_what_is_played_is_what_was_run_to_the_letter(guest: Guest, order: Prepare) -> None:
+    at = begin(guest, order)
+    place = base(guest)
+    routine = "BEGIN SELECT 'a\n/*!*/;'; END"
+    odd = "`o'd \";/*!*/;\\`"
+    guest.call(
+        "administer",
+        f"CREATE DATABASE {odd}",
+        f"USE {odd}",
+        f"CREATE PROCEDURE p() {routine}",
+        f"CREATE TABLE {odd} (n INT COMMENT 'x\n/*!*/; DROP DATABASE shop; y')",
+        f"INSERT INTO {odd} VALUES (1)",
+    )
+    said = stored(guest, time.time())
+    replay(guest, at, time.time(), said["sequence"], place)
+    run_on_base(guest)
+    assert guest.call("administer", f"SHOW CREATE PROCEDURE {odd}.p")[0][2].endswith(routine)
+    assert guest.call("administer", f"SELECT * FROM {odd}.{odd}") == [["1"]]
+
+
+def test_a_name_that_would_be_run_is_refused(guest: Guest, order: Prepare) -> None:
+    at = begin(guest, order)
+    place = base(guest)
+    bad = "shop.`x\nDROP DATABASE shop/*!*/;#`"
+    create = f"CREATE TABLE {bad} (n INT)"
+    guest.call("administer", "CREATE DATABASE shop", create, f"INSERT INTO {bad} VALUES (1)")
+    said = stored(guest, time.time())
+    with pytest.raises(errors.Failed, match=r"DROP DATABASE shop.* has a line break in its name"):
+        replay(guest, at, time.time(), said["sequence"], place)
+
+
 def test_an_open_transaction_is_not_played(guest: Guest, order: Prepare) -> None:
     at = begin(guest, order)
     place = base(guest)

@@ -13,7 +13,13 @@ from dbaas.strategies.archive.events import HEADER, MAGIC, Kind
 ROWS = 23
 BEGIN = (Kind.GTID, b"begin")
 END = (Kind.XID, b"end")
-TABLE = (Kind.TABLE_MAP, b"table")
+
+
+def table(name: bytes) -> tuple[int, bytes]:
+    return Kind.TABLE_MAP, bytes(8) + b"\4shop\0" + bytes([len(name)]) + name + b"\0and more"
+
+
+TABLE = table(b"table")
 
 
 def rows(content: bytes, flags: int = 0) -> tuple[int, bytes]:
@@ -39,7 +45,7 @@ def shortened(content: bytes, most: int = 100) -> bytes:
 
 def test_a_long_statement_becomes_several_that_each_know_their_tables() -> None:
     x = b"x" * 60
-    other = (Kind.TABLE_MAP, b"other")
+    other = table(b"other")
     before = log(BEGIN, TABLE, other, rows(x), rows(x), rows(x, 2), rows(x), rows(x, 1), END)
     after = log(
         *(BEGIN, TABLE, other, rows(x), rows(x, 1)),
