@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.dialects import mysql
 
 from dbaas.catalog import journal
 from dbaas.catalog.moments import NOW, later, later_by
 from dbaas.catalog.tables import instance_locks
+from dbaas.catalog.tables import operation_steps as steps_table
 from dbaas.catalog.tables import operations as table
 from dbaas.catalog.unit import Unit
 from dbaas.common.sealing import Sealer
@@ -22,6 +23,8 @@ from dbaas.contract.operations import (
     Fault,
     State,
 )
+
+DAY = 86400.0
 
 
 @dataclass(frozen=True)
@@ -233,13 +236,16 @@ def outcome(unit: Unit, operation_id: str) -> Outcome | None:
     return Outcome(State(row.state), answer, journal.fault_of(row))
 
 
-def wipe_answers(unit: Unit, age: float = 60.0) -> int:
-    """Forget the answers of operations that ended `age` seconds ago; return how many."""
+def wipe_answers(unit: Unit, age: float = 60.0, oldest: float = DAY) -> int:
+    """Forget the answers of operations that ended `age` seconds ago; return how many.
+
+    Only those are looked at that ended within `oldest` seconds: there may be millions.
+    """
     wiped = unit.execute(
         update(table)
         .where(
             table.c.answer.is_not(None),
-            table.c.finished_at < later(-age),
+            table.c.finished_at.between(later(-oldest), later(-age)),
         )
         .values(answer=None)
     )
@@ -249,3 +255,16 @@ def wipe_answers(unit: Unit, age: float = 60.0) -> int:
 def wipe_answer(unit: Unit, operation_id: str) -> None:
     """Forget an answer that was given to whom it is for."""
     unit.execute(update(table).where(table.c.id == operation_id).values(answer=None))
+
+
+# Forgetting: what ended long ago
+
+
+def forget(unit: Unit, age: float, limit: int = 1000) -> int:
+    """Delete up to `limit` operations that ended `age` seconds ago, with their steps; return how
+    many."""
+    query = select(table.c.id).where(table.c.finished_at < later(-age))
+    ids = list(unit.scalars(query.order_by(table.c.finished_at).limit(limit)))
+    unit.execute(delete(steps_table).where(steps_table.c.operation_id.in_(ids)))
+    unit.execute(delete(table).where(table.c.id.in_(ids)))
+    return len(ids)

@@ -33,9 +33,12 @@ class Duty:
     work: Callable[[Unit], object]
 
 
-def duties(means: Means, archived: Sequence[str], compacted_every: float) -> tuple[Duty, ...]:
+def duties(
+    means: Means, archived: Sequence[str], compacted_every: float, operations_kept: float
+) -> tuple[Duty, ...]:
     """Return all of them; `means` are for those that ask for operations, `archived` names
-    datastores whose instances have an archive unasked, each is compacted after so many seconds."""
+    datastores whose instances have an archive unasked, each is compacted after so many seconds,
+    and what an operation was is forgotten so many after its end."""
     sealer = means.sealer
 
     def compact(unit: Unit) -> None:
@@ -48,6 +51,7 @@ def duties(means: Means, archived: Sequence[str], compacted_every: float) -> tup
         Duty("forget-idempotency-keys", 600.0, idempotency.purge),
         Duty("forget-health-of-strangers", 600.0, guests.forget_strangers),
         Duty("wipe-answers", 30.0, operations.wipe_answers),
+        Duty("forget-operations", 60.0, lambda unit: operations.forget(unit, operations_kept)),
         Duty("report-stuck-operations", 60.0, lambda unit: _report(operation_views.stuck(unit))),
         Duty("sweep-backups", 30.0, lambda unit: leftovers.sweep(unit, sealer)),
         Duty("carry-archives-on", 5.0, lambda unit: archive_orders.attend(unit, sealer, archived)),

@@ -77,6 +77,13 @@ OPTS = [
         min=0.0,
         help="Seconds that SIGTERM gives the steps in hand to finish.",
     ),
+    cfg.FloatOpt(
+        "operations_kept",
+        default=14 * 86400.0,
+        min=86400.0,
+        help="Seconds after its end that an operation can be looked at, with its steps. Archives "
+        "alone have some fifty a day for each instance.",
+    ),
 ]
 
 MODULES = (
@@ -228,7 +235,12 @@ def serve(conf: cfg.ConfigOpts, cloud: Cloud) -> None:
     manager = TaskManager(conf, catalog, runner, hints)
     server = control.WakeServer(conf, hints.now)
     backups = _backups(conf, sealer)
-    due = duties(backups, archiving.versions(conf), archiving.compacted_every(conf))
+    due = duties(
+        backups,
+        archiving.versions(conf),
+        archiving.compacted_every(conf),
+        conf[GROUP].operations_kept,
+    )
     periodic = Periodic(catalog, due)
     clock = Clock(catalog, backups, hints.now, means.reached)
     stop = stopping.on_signals()

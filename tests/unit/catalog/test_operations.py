@@ -26,6 +26,7 @@ from tests.catalog_server import CatalogServer
 SEALER = Sealer(bytes(32))
 FAULT = Fault("Failed", "it broke", "details")
 MANY = 40
+_STEPS = tables.operation_steps
 
 
 @dataclass(frozen=True)
@@ -384,3 +385,30 @@ def test_why_it_failed_and_in_which_step_is_shown(catalog: Catalog) -> None:
     assert (view.state, view.fault) == ("failed", FAULT)
     assert view.finished_at is not None
     assert view.steps[0].state == "undone"
+
+
+def test_what_ended_long_ago_is_forgotten_some_at_a_time(catalog: Catalog) -> None:
+    ended = [accept(catalog, request_for(f"i{n}")) for n in range(3)]
+    for one in claim(catalog):
+        start(catalog, one)
+        finish(catalog, one)
+    later = accept(catalog, request_for("i0"))
+    assert catalog.run(lambda unit: operations.forget(unit, 3600.0)) == 0
+    past = sqlalchemy.text("UPDATE operations SET finished_at = finished_at - INTERVAL 2 HOUR")
+    catalog.run(lambda unit: unit.execute(past))
+    assert catalog.run(lambda unit: operations.forget(unit, 3600.0, limit=2)) == 2
+    assert catalog.run(lambda unit: operations.forget(unit, 3600.0, limit=2)) == 1
+    assert [one.id for one in page(catalog)] == [later]
+    assert len(ended) == 3
+    assert catalog.read(lambda unit: unit.scalars(sqlalchemy.select(_STEPS.c.n)).all()) == []
+
+
+def test_an_answer_is_wiped_that_nobody_came_for(catalog: Catalog) -> None:
+    accept(catalog, request_for("i"))
+    (one,) = claim(catalog)
+    start(catalog, one)
+    catalog.run(lambda unit: operations.keep_answer(unit, one.operation_id, "{}"))
+    assert catalog.run(lambda unit: operations.wipe_answers(unit, 0.0)) == 0
+    finish(catalog, one)
+    assert catalog.run(operations.wipe_answers) == 0
+    assert catalog.run(lambda unit: operations.wipe_answers(unit, 0.0)) == 1
