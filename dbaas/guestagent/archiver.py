@@ -311,11 +311,18 @@ class Archiver:
                     self._end(error.text)
                 except (errors.Error, OSError, Refused) as error:
                     self._complain(error)
-                    self._told.clear()  # what is due stays due: that ends no pause
-                    self._told.wait(pause)
-                    pause = min(2 * pause, RETRY_LONGEST)
+                    pause = self._rest(pause)
+                except Exception:
+                    LOG.exception("the log cannot be stored")
+                    pause = self._rest(pause)
                 finally:
                     self._storing = False
+
+    def _rest(self, pause: float) -> float:
+        """Wait so many seconds, or until another order comes; return how many the next time."""
+        self._told.clear()  # what is due stays due: that ends no pause
+        self._told.wait(pause)
+        return min(2 * pause, RETRY_LONGEST)
 
     def _store_next(self) -> bool:
         """Return whether there was anything to store."""

@@ -159,6 +159,23 @@ def test_a_volume_that_takes_no_note_of_an_object_costs_none(tmp_path: Path) -> 
     assert heads[-1].end == max(log.ends)
 
 
+def test_a_defect_ends_no_storing(tmp_path: Path) -> None:
+    log, objects = Log(tmp_path), Objects()
+
+    def fail_once() -> None:
+        objects.once_kept = lambda: None
+        raise ZeroDivisionError
+
+    objects.once_kept = fail_once
+    archiver = agent(tmp_path, log, objects)
+    archiver.tell(ORDER)
+    log.write(1)
+    until(lambda: (told := archiver.report()) and told.sequence == 1)
+    archiver.stop()
+    log.close()
+    assert objects.asked == 2
+
+
 def until(condition: Callable[[], object], patience: float = 10.0) -> None:
     expired = time.monotonic() + patience
     while not condition():
