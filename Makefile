@@ -5,8 +5,8 @@ BIN := .venv/bin
 # In a process of its own: its threads must not import what others have pytest rewrite.
 OPENAPI := tests/contract/test_openapi.py
 # Most tests wait most of the time: these are made side by side, each row in its order.
-LONG := $(wildcard tests/functional tests/chaos)
-SHORT := $(wildcard tests/unit tests/contract)
+ONE_ROW := $(wildcard tests/contract tests/functional)
+OTHER_ROW := $(wildcard tests/unit tests/chaos)
 # Seconds after which a single test is taken to hang.
 PATIENCE ?= 1200
 # The same, where the first test waits for a whole OpenStack and guests' processors are emulated.
@@ -42,8 +42,8 @@ clean: ## stop the stack and remove all of its data
 	@[ ! -d .run ] || $(STACK) clean
 
 test: setup lint types sample ## check and test everything but what needs OpenStack
-	@$(BIN)/python -m tests.lanes "$(PYTEST) $(LONG)" "$(PYTEST) -q $(OPENAPI)" \
-		"$(PYTEST) -q --ignore=$(OPENAPI) $(SHORT)"
+	@$(BIN)/python -m tests.lanes "$(PYTEST) --ignore=$(OPENAPI) $(ONE_ROW)" \
+		"$(PYTEST) -q $(OPENAPI)" "$(PYTEST) -q $(OTHER_ROW)"
 
 test-openstack: setup ## prove it on the OpenStack that OS_* variables name, or on a box of its own
 	@$(BIN)/pytest --timeout=$(PATIENCE_OPENSTACK) tests/openstack
