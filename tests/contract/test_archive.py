@@ -359,6 +359,31 @@ def test_a_log_that_was_begun_anew_while_no_agent_ran_ends_the_stream(
     assert "binlog.000001 is not the one that was archived" in said_once(guest, "ended")["fault"]
 
 
+def test_a_change_that_the_server_could_not_log_ends_the_stream_and_the_next_begins_after_it(
+    guest: Guest, order: Prepare
+) -> None:
+    at = begin(guest, order)
+    guest.call("administer", "CREATE DATABASE shop", "CREATE TABLE shop.t (x LONGTEXT) ENGINE=Aria")
+    guest.call("administer", "SET GLOBAL max_binlog_stmt_cache_size = 4096")
+    with pytest.raises(engine_guest.Refused, match="max_binlog_stmt_cache_size"):
+        guest.call(
+            "administer",
+            "INSERT INTO shop.t VALUES ('before')",
+            "INSERT INTO shop.t SELECT REPEAT(MD5(seq), 1000) FROM shop.seq_1_to_9",
+        )
+    ended = said_once(guest, "ended")
+    assert "could not log all changes: some are missing in binlog.000001" in ended["fault"]
+    assert ended["sequence"] > 0
+    archive(guest, at, NEXT)
+    place = base(guest)
+    guest.call("administer", "INSERT INTO shop.t VALUES ('after')")
+    said = stored(guest, time.time())
+    replay(guest, at, said["until"], said["sequence"], place, NEXT)
+    run_on_base(guest)
+    rows = guest.call("administer", "SELECT x FROM shop.t WHERE LENGTH(x) < 10 ORDER BY x")
+    assert (said["stream"], rows) == (NEXT, [["after"], ["before"]])
+
+
 def test_the_log_may_lose_what_was_archived_and_agent_and_server_may_begin_anew(
     guest: Guest, order: Prepare
 ) -> None:

@@ -126,10 +126,10 @@ class BinlogTail:
         names = self._names()
         if not names:
             return
-        if not self._spot.file:
-            self._spot = Spot(next((name for name in names if self._size(name)), names[-1]))
-            self._since = max(self._latest, self._begun(self._spot.file))
-            self._latest = self._not_before = self._since
+        is_new = not self._spot.file
+        if is_new:
+            first = next((name for name in names if self._size(name)), names[-1])
+            self._begin(Spot(first), self._begun(first))
         if self._spot.file not in names:
             raise self._gone(self._spot.file)
         if not self._files:
@@ -140,12 +140,20 @@ class BinlogTail:
                 raise self._gone(last.path.name)
             # The names were read before the file is: what has a successor is not written to any
             # more, and what is half in it stays so.
-            successor = names.index(last.path.name) + 1
+            following = names[names.index(last.path.name) + 1 :]
             self._scan(last, clock, live)
-            if successor == len(names) or last.scanner is None:
+            if last.gap_end:
+                if not is_new:
+                    self._end_before_gap()
+                    return
+                self.close()
+                self._begin(Spot(last.path.name, last.gap_end), clock())
+                self._files.append(_File(last.path, self._spot))
+                continue
+            if not following or last.scanner is None:
                 break
             last.close()
-            self._files.append(_File(self._directory / names[successor], Spot(names[successor])))
+            self._files.append(_File(self._directory / following[0], Spot(following[0])))
         self._all_seen_until(before)
         self._pass_over_empty()
 
@@ -199,6 +207,17 @@ class BinlogTail:
         for file in self._files:
             file.close()
         self._files.clear()
+
+    def _begin(self, spot: Spot, since: float) -> None:
+        self._spot = spot
+        self._latest = self._not_before = self._since = max(self._latest, since)
+
+    def _end_before_gap(self) -> None:
+        """Raise `Broken` as soon as all before it is stored; another stream begins after it."""
+        if not self._files[0].commits:
+            raise Broken(
+                f"the server could not log all changes: some are missing in {self._spot.file}"
+            )
 
     def _pass_over_empty(self) -> None:
         """Go on to the first file that has something to store, or may get it."""
@@ -296,6 +315,10 @@ class _File:
     @property
     def complete(self) -> int:
         return self.scanner.complete if self.scanner else 0
+
+    @property
+    def gap_end(self) -> int:
+        return self.scanner.gap_end if self.scanner else 0
 
     def opened(self) -> bool:
         """Return whether there is something to look at yet."""

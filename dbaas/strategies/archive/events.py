@@ -1,7 +1,7 @@
 """MariaDB's binary log as bytes: where its events are, and where a transaction is complete.
 
 Facts are from the MariaDB documentation, "Replication Protocol": "Binlog Event Header",
-"FORMAT_DESCRIPTION_EVENT", "GTID_EVENT", "QUERY_EVENT", "XID_EVENT".
+"FORMAT_DESCRIPTION_EVENT", "GTID_EVENT", "QUERY_EVENT", "XID_EVENT", "INCIDENT_EVENT".
 """
 
 import hashlib
@@ -126,6 +126,8 @@ class Scanner:
         self._stamp = 0
         self.complete = self._next
         """Up to here, no transaction is half."""
+        self.gap_end = 0
+        """Where the server has just said that changes are missing, which nothing counts after."""
 
     def advance(self) -> list[Mark]:
         """Look at what was written since; return the ends of transactions that came, in order.
@@ -170,6 +172,8 @@ class Scanner:
     def _see(self, kind: int, stamp: int, event: memoryview) -> Iterator[Mark]:
         if kind == Kind.ENCRYPTION:
             raise errors.Failed("the binary log is encrypted by the server: it cannot be archived")
+        if self.gap_end:
+            return
         if kind == Kind.GTID or kind in _ALONE:
             # Transactions are written as a whole: where another begins, the last one is complete.
             if self._inside:
@@ -179,6 +183,8 @@ class Scanner:
                 self._standalone = bool(
                     _GTID_FLAGS.unpack_from(event, HEADER.size)[2] & _STANDALONE
                 )
+            elif kind == Kind.INCIDENT:
+                self.gap_end = self._next
             else:
                 self.complete = self._next
             self._stamp = stamp
