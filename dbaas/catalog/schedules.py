@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 
 from dbaas.catalog import backup_orders, backups, instances, tables
 from dbaas.catalog.backup_orders import Asker, Means, Wanted
@@ -147,7 +147,8 @@ def run_one(unit: Unit, means: Means) -> Run | None:
         return Run(schedule.id)
     try:
         with part(unit):
-            made = backup_orders.make(unit, _wanted(schedule, now), _asker(schedule), means)
+            wanted = _wanted(unit, schedule, now)
+            made = backup_orders.make(unit, wanted, _asker(schedule), means)
     except errors.Busy as error:
         _put_off(unit, schedule, now, error.text)
         return Run(schedule.id)
@@ -167,14 +168,14 @@ def run_one(unit: Unit, means: Means) -> Run | None:
     return Run(schedule.id, made.operation_id)
 
 
-def _wanted(schedule: Schedule, now: datetime) -> Wanted:
+def _wanted(unit: Unit, schedule: Schedule, now: datetime) -> Wanted:
     """Return the backup of this run, which also stands for those that were missed before it.
 
-    It is a full one if the time for such came since the last run.
+    It is a full one if the time for such came since the last full one that did not fail.
     """
-    full_cron, zone = schedule.full_cron, schedule.timezone
-    due, last = schedule.next_run_at or now, schedule.last_run_at or schedule.created_at
-    full = not full_cron or crontab.comes_within(full_cron, zone, last, now)
+    full_cron, due = schedule.full_cron, schedule.next_run_at or now
+    last = _last_full(unit, schedule) or schedule.created_at
+    full = not full_cron or crontab.comes_within(full_cron, schedule.timezone, last, now)
     return Wanted(
         name=f"{schedule.name} {due:%Y-%m-%d %H:%M}"[:255],
         instance_id=schedule.instance_id,
@@ -183,6 +184,19 @@ def _wanted(schedule: Schedule, now: datetime) -> Wanted:
         container=schedule.container,
         schedule_id=schedule.id,
     )
+
+
+def _last_full(unit: Unit, schedule: Schedule) -> datetime | None:
+    """Return when the last full backup of a schedule began that did not fail."""
+    found: datetime | None = unit.scalar(
+        select(func.max(_backups.c.created_at)).where(
+            _backups.c.schedule_id == schedule.id,
+            _backups.c.alive,
+            _backups.c.parent_id.is_(None),
+            _backups.c.status != BackupStatus.FAILED,
+        )
+    )
+    return found
 
 
 def _asker(schedule: Schedule) -> Asker:

@@ -105,6 +105,30 @@ def have(catalog: Catalog, count: int, **more: object) -> None:
     catalog.run(work)
 
 
+def have_backups(unit: Unit, created_at: object, **more: object) -> None:
+    """Have a complete full backup of each schedule, begun at that moment."""
+    version = unit.scalar(select(tables.datastore_versions.c.id))
+    rows = unit.execute(select(_schedules.c.id, _schedules.c.instance_id)).all()
+    for row in rows:
+        values = {
+            "id": str(uuid.uuid4()),
+            "project_id": PROJECT,
+            "user_id": "u1",
+            "name": "nightly",
+            "instance_id": row.instance_id,
+            "datastore_version_id": version,
+            "status": "COMPLETED",
+            "strategy": "mariabackup",
+            "storage": "local",
+            "account": "",
+            "container": "backups",
+            "schedule_id": row.id,
+            "created_at": created_at,
+            **more,
+        }
+        unit.execute(insert(_backups).values(values))
+
+
 def numbers(catalog: Catalog) -> tuple[int, int, int]:
     """Return how many backups and operations there are, and schedules that are due."""
 
@@ -225,6 +249,20 @@ def test_missed_runs_are_caught_up_once(catalog: Catalog, means: backup_orders.M
     assert numbers(catalog) == (1, 1, 0)
 
 
+@pytest.mark.parametrize("failed", [False, True])
+def test_a_full_backup_that_failed_is_had_at_the_next_run(
+    catalog: Catalog, means: backup_orders.Means, failed: bool
+) -> None:
+    have(catalog, 1, full_cron="0 0 1 1 *")
+    catalog.run(lambda unit: have_backups(unit, "2024-06-01"))
+    status = "FAILED" if failed else "COMPLETED"
+    catalog.run(lambda unit: have_backups(unit, later(-1.0), status=status))
+    Clock(catalog, means, lambda _operation: None, nothing).do_one()
+    made = select(_backups.c.parent_id).where(_backups.c.status == "NEW")
+    (parent,) = catalog.read(lambda unit: unit.scalars(made).all())
+    assert (parent is None) is failed
+
+
 def test_a_schedule_ends_with_its_instance(catalog: Catalog, means: backup_orders.Means) -> None:
     have(catalog, 1)
     catalog.run(lambda unit: unit.execute(update(_instances).values(deleted_at=NOW)))
@@ -239,37 +277,12 @@ def test_what_is_kept_is_looked_at_for_some_schedules_at_once_and_all_in_turn(
     have(catalog, 5, keep_count=1)
     monkeypatch.setattr(schedules, "BATCH", 2)
 
-    def two_backups(unit: Unit) -> None:
-        version = unit.scalar(select(tables.datastore_versions.c.id))
-        rows = unit.execute(select(_schedules.c.id, _schedules.c.instance_id)).all()
-        unit.execute(
-            insert(_backups),
-            [
-                {
-                    "id": str(uuid.uuid4()),
-                    "project_id": PROJECT,
-                    "user_id": "u1",
-                    "name": "nightly",
-                    "instance_id": row.instance_id,
-                    "datastore_version_id": version,
-                    "status": "COMPLETED",
-                    "strategy": "mariabackup",
-                    "storage": "local",
-                    "account": "",
-                    "container": "backups",
-                    "schedule_id": row.id,
-                    "created_at": f"2026-01-0{number + 1}",
-                }
-                for row in rows
-                for number in range(2)
-            ],
-        )
-
     def going(unit: Unit) -> int:
         deleting = select(func.count()).select_from(_backups).where(_backups.c.deleting)
         return unit.scalar(deleting) or 0
 
-    catalog.run(two_backups)
+    for number in range(2):
+        catalog.run(lambda unit, day=number + 1: have_backups(unit, f"2026-01-0{day}"))  # type: ignore[misc]
     found = []
     for _ in range(4):
         catalog.run(lambda unit: schedules.keep_rules(unit, means.sealer))
