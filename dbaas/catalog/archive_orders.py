@@ -1,11 +1,13 @@
 """What is due of archives: operations that begin, carry on and sweep them."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
-from dbaas.catalog import archive_needs, archives, datastores, operations
+from dbaas.catalog import archive_needs, archives, datastores, instances, operations
 from dbaas.catalog.archives import Due, StreamRecord
 from dbaas.catalog.unit import Unit
 from dbaas.common.sealing import Sealer
+from dbaas.contract import errors
 from dbaas.contract.requests import CompactArchive, PruneArchive, SetArchiving, SweepArchive
 
 BATCH = 100
@@ -24,7 +26,10 @@ def attend(unit: Unit, sealer: Sealer, versions: Sequence[str]) -> None:
         for due in archives.never_archived(unit, _ids(unit, versions), BATCH):
             _ask(unit, sealer, due, "set_archiving", wanted)
     for due in archives.wanting(unit, MARGIN, BATCH):
-        _ask(unit, sealer, due, "set_archiving", wanted)
+        with suppress(errors.NotFound):
+            instances.lock(unit, due.instance_id)  # its tenant may just have switched it off
+            if archives.wanting(unit, MARGIN, 1, due.instance_id):
+                _ask(unit, sealer, due, "set_archiving", wanted)
 
 
 def _ids(unit: Unit, versions: Sequence[str]) -> list[str]:

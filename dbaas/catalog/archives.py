@@ -207,9 +207,9 @@ class Due:
     user_id: str
 
 
-def wanting(unit: Unit, margin: float, limit: int) -> Sequence[Due]:
+def wanting(unit: Unit, margin: float, limit: int, instance_id: str = "") -> Sequence[Due]:
     """Return live streams whose guests want leave to go on, or a new stream, or will want it within
-    `margin` seconds; not those that are told already."""
+    `margin` seconds; not those that are told already. `instance_id`: only this one's."""
     query = (
         select(_streams.c.id, _streams.c.instance_id, _streams.c.project_id, _streams.c.user_id)
         .select_from(
@@ -230,6 +230,8 @@ def wanting(unit: Unit, margin: float, limit: int) -> Sequence[Due]:
         )
         .limit(limit)
     )
+    if instance_id:
+        query = query.where(_streams.c.instance_id == instance_id)
     return [Due(*row) for row in unit.execute(query)]
 
 

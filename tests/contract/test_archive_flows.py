@@ -1,6 +1,6 @@
 """What becomes of archives, through the real application, flows and catalog, over fakes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from sqlalchemy import func, select, update
 
 from dbaas.catalog import archive_orders, archives, guests, tables
 from dbaas.catalog import instances as catalog_instances
+from dbaas.catalog.archives import Due
 from dbaas.catalog.moments import later
 from dbaas.catalog.records import Heartbeat
 from dbaas.catalog.unit import Unit
@@ -160,6 +161,29 @@ def test_a_guest_that_wants_leave_gets_it_and_a_broken_stream_a_successor(
     assert (old.live, new.live) == (False, True)
     assert old.report.until == 9.0
     assert rehearsed.guests.orders[-1]["stream"] == new.id
+
+
+def test_an_archive_that_is_switched_off_while_it_is_carried_on_stays_off(
+    stage: Stage, instance: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api, rehearsed = stage
+    requests.set_archiving(api, instance)
+    says(rehearsed, instance, sequence=7, since=1.0, until=9.0, wants=8)
+
+    look = archives.wanting
+
+    def look_and_come_late(unit: Unit, margin: float, limit: int) -> Sequence[Due]:
+        monkeypatch.undo()
+        found = look(unit, margin, limit)
+        body = {"archive": {"enabled": False}}
+        answer = api.request("POST", f"instances/{instance}/action", body)
+        assert answer.status == HTTPStatus.ACCEPTED
+        return found
+
+    monkeypatch.setattr(archives, "wanting", look_and_come_late)
+    rehearsed.carry_archives_on()
+    assert [stream.live for stream in streams(rehearsed, instance)] == [False]
+    assert rehearsed.guests.orders[-1]["stream"] == ""
 
 
 def test_leave_to_go_on_does_not_wait_for_a_compaction(stage: Stage, instance: str) -> None:
