@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import delete, exists, func, insert, or_, select, update
+from sqlalchemy import Select, delete, exists, func, insert, or_, select, update
 
 from dbaas.catalog import tables
 from dbaas.catalog.moments import NOW, later, seconds_since
@@ -211,16 +211,8 @@ def wanting(unit: Unit, margin: float, limit: int, instance_id: str = "") -> Seq
     """Return live streams whose guests want leave to go on, or a new stream, or will want it within
     `margin` seconds; not those that are told already. `instance_id`: only this one's."""
     query = (
-        select(_streams.c.id, _streams.c.instance_id, _streams.c.project_id, _streams.c.user_id)
-        .select_from(
-            _streams.join(_health, _health.c.instance_id == _streams.c.instance_id).join(
-                _instances, _instances.c.id == _streams.c.instance_id
-            )
-        )
+        _attended()
         .where(
-            _streams.c.ended_at.is_(None),
-            _instances.c.status == Status.ACTIVE,
-            seconds_since(_health.c.heard_at) < LIVELY,
             or_(_health.c.archive_calls, _streams.c.granted_until < later(margin)),
             ~exists().where(
                 _operations.c.instance_id == _streams.c.instance_id,
@@ -233,6 +225,26 @@ def wanting(unit: Unit, margin: float, limit: int, instance_id: str = "") -> Seq
     if instance_id:
         query = query.where(_streams.c.instance_id == instance_id)
     return [Due(*row) for row in unit.execute(query)]
+
+
+def _attended() -> Select[Any]:
+    """Return the query for live streams whose guests are up and listen, as they are in `Due`."""
+    return (
+        _due()
+        .join(_health, _health.c.instance_id == _streams.c.instance_id)
+        .join(_instances, _instances.c.id == _streams.c.instance_id)
+        .where(
+            _streams.c.ended_at.is_(None),
+            _instances.c.status == Status.ACTIVE,
+            seconds_since(_health.c.heard_at) < LIVELY,
+        )
+    )
+
+
+def _due() -> Select[Any]:
+    return select(
+        _streams.c.id, _streams.c.instance_id, _streams.c.project_id, _streams.c.user_id
+    ).select_from(_streams)
 
 
 def never_archived(unit: Unit, versions: Sequence[str], limit: int) -> Sequence[Due]:
@@ -261,12 +273,7 @@ def never_archived(unit: Unit, versions: Sequence[str], limit: int) -> Sequence[
 def unpruned(unit: Unit, age: float, limit: int) -> Sequence[Due]:
     """Return streams of which it was not looked at for `age` seconds whether they are needed."""
     since = func.coalesce(_streams.c.pruned_at, _streams.c.created_at)
-    query = (
-        select(_streams.c.id, _streams.c.instance_id, _streams.c.project_id, _streams.c.user_id)
-        .where(seconds_since(since) > age, ~_at_work())
-        .order_by(since)
-        .limit(limit)
-    )
+    query = _due().where(seconds_since(since) > age, ~_at_work()).order_by(since).limit(limit)
     return [Due(*row) for row in unit.execute(query)]
 
 
@@ -289,16 +296,8 @@ def compactable(unit: Unit, age: float, limit: int) -> Sequence[Due]:
     that wait for longest first."""
     since = func.coalesce(_streams.c.compacted_at, _streams.c.created_at)
     query = (
-        select(_streams.c.id, _streams.c.instance_id, _streams.c.project_id, _streams.c.user_id)
-        .select_from(
-            _streams.join(_health, _health.c.instance_id == _streams.c.instance_id).join(
-                _instances, _instances.c.id == _streams.c.instance_id
-            )
-        )
+        _attended()
         .where(
-            _streams.c.ended_at.is_(None),
-            _instances.c.status == Status.ACTIVE,
-            seconds_since(_health.c.heard_at) < LIVELY,
             seconds_since(since) > age,
             ~_at_work(),
         )

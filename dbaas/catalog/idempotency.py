@@ -10,12 +10,12 @@ from typing import Any
 from sqlalchemy import delete, select, update
 from sqlalchemy.dialects.mysql import insert
 
-from dbaas.catalog.moments import later
+from dbaas.catalog.moments import DAY, later
 from dbaas.catalog.tables import idempotency_keys as table
 from dbaas.catalog.unit import Unit
 from dbaas.contract import errors
 
-_DAY_AGO = later(-24 * 3600.0)
+_DAY_AGO = later(-DAY)
 
 
 class OtherRequest(errors.Conflict):

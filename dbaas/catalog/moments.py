@@ -5,6 +5,8 @@ from typing import Any
 from sqlalchemy import func, literal_column
 
 NOW = func.now(6)
+DAY = 86400.0
+"""Seconds."""
 
 
 def later(seconds: float) -> Any:

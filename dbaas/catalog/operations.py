@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.dialects import mysql
 
 from dbaas.catalog import journal
-from dbaas.catalog.moments import NOW, later, later_by
+from dbaas.catalog.moments import DAY, NOW, later, later_by
 from dbaas.catalog.tables import instance_locks
 from dbaas.catalog.tables import operation_steps as steps_table
 from dbaas.catalog.tables import operations as table
@@ -23,8 +23,6 @@ from dbaas.contract.operations import (
     Fault,
     State,
 )
-
-DAY = 86400.0
 
 
 @dataclass(frozen=True)
@@ -236,16 +234,16 @@ def outcome(unit: Unit, operation_id: str) -> Outcome | None:
     return Outcome(State(row.state), answer, journal.fault_of(row))
 
 
-def wipe_answers(unit: Unit, age: float = 60.0, oldest: float = DAY) -> int:
+def wipe_answers(unit: Unit, age: float = 60.0) -> int:
     """Forget the answers of operations that ended `age` seconds ago; return how many.
 
-    Only those are looked at that ended within `oldest` seconds: there may be millions.
+    Only those are looked at that ended within a day: there may be millions.
     """
     wiped = unit.execute(
         update(table)
         .where(
             table.c.answer.is_not(None),
-            table.c.finished_at.between(later(-oldest), later(-age)),
+            table.c.finished_at.between(later(-DAY), later(-age)),
         )
         .values(answer=None)
     )

@@ -14,7 +14,7 @@ from sqlalchemy import delete, func, insert, select, update
 
 from dbaas.catalog import backup_orders, backups, instances, tables
 from dbaas.catalog.backup_orders import Asker, Means, Wanted
-from dbaas.catalog.moments import NOW, later, seconds_since
+from dbaas.catalog.moments import DAY, NOW, later, seconds_since
 from dbaas.catalog.retention import Kept, Rule, surplus, tops
 from dbaas.catalog.unit import Unit, part
 from dbaas.common import crontab
@@ -284,7 +284,7 @@ def _kept(unit: Unit, schedule: Schedule) -> Sequence[Kept]:
         Kept(
             id=row.id,
             parent_id=row.parent_id,
-            age=float(row.age) / 86400,
+            age=float(row.age) / DAY,
             usable=BackupStatus(row.status) in USABLE,
             over=BackupStatus(row.status) not in RUNNING,
             ours=row.schedule_id == schedule.id,

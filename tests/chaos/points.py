@@ -5,6 +5,8 @@ The requests are real ones to the real application, over a real catalog; cloud, 
 are in memory, so it takes a moment.
 """
 
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from tests.contract.test_archive_flows import archived
 from tests.fakes.cloud import FakeCloud
 from tests.rehearsal import Api, Rehearsal
 
+SAMPLE = 5
 OF_ARCHIVES = ("compact_archive", "prune_archive")
 """Flows that nobody asks for: an hour has to pass, or be told to have."""
 OF_DUTIES = (*OF_ARCHIVES, "sweep_archive")
@@ -71,6 +74,18 @@ def points_of_backups(catalog_url: str, home: Path) -> list[Point]:
         stage.sweep()
         backup_requests.back_up_and_delete(api, instance)
     return [point for point in reached if point.kind in backup_requests.KINDS]
+
+
+def sample(every: list[Point], thorough: bool) -> list[Point]:
+    """Return those that are tried: all of them, or every fifth."""
+    return every if thorough else every[::SAMPLE]
+
+
+def batches(chosen: Sequence[Point], kind: str, together: int) -> Iterator[list[Point]]:
+    """Yield those of a kind, so many at a time."""
+    left = iter([point for point in chosen if point.kind == kind])
+    while batch := list(itertools.islice(left, together)):
+        yield batch
 
 
 def points_of_archives(catalog_url: str, home: Path) -> list[Point]:

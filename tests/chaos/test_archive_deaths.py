@@ -21,8 +21,6 @@ from tests.chaos.backup_requests import shown
 from tests.chaos.ground import Ground
 from tests.chaos.points import Point
 
-SAMPLE = 5
-"""Every which point is tried unless all are asked for."""
 TOGETHER = 3
 """Deaths that may happen to the same operation."""
 PATIENCE = 120.0
@@ -43,7 +41,7 @@ def chosen(
 ) -> list[Point]:
     home: Path = tmp_path_factory.mktemp("archives")
     every = points.points_of_archives(catalog_server.fresh(), home)
-    return every if thorough else every[::SAMPLE]
+    return points.sample(every, thorough)
 
 
 @pytest.fixture
@@ -84,8 +82,7 @@ def writing(ground: Ground, instance: str) -> Iterator[list[int]]:
 def die(ground: Ground, chosen: Sequence[Point], kind: str) -> None:
     """Let an hour pass again and again, until a task manager has died at each of these points."""
     column, duty = HASTENED[kind]
-    left = iter([point for point in chosen if point.kind == kind])
-    while batch := list(itertools.islice(left, TOGETHER)):
+    for batch in points.batches(chosen, kind, TOGETHER):
         ground.arm(batch)
         deadline = time.monotonic() + PATIENCE
         while ground.armed():

@@ -4,7 +4,6 @@ A backup that is called complete can be restored, whatever happened while it was
 those that are not stays in the storage, or locks the engine.
 """
 
-import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -16,8 +15,6 @@ from tests.chaos.backup_requests import shown
 from tests.chaos.ground import Ground, create_many
 from tests.chaos.points import Point
 
-SAMPLE = 5
-"""Every which point is tried unless all are asked for."""
 PATIENCE = 240.0
 """Seconds for a verification, in which an instance is made, and a task manager dies."""
 TOGETHER = 3
@@ -33,7 +30,7 @@ def chosen(
 ) -> list[Point]:
     home: Path = tmp_path_factory.mktemp("backups")
     every = points.points_of_backups(catalog_server.fresh(), home)
-    return every if thorough else every[::SAMPLE]
+    return points.sample(every, thorough)
 
 
 @pytest.fixture
@@ -43,12 +40,6 @@ def instances(ground: Ground) -> Iterator[list[str]]:
     yield made
     ground.delete_all(made)
     ground.assert_nothing_left()
-
-
-def batches(chosen: Sequence[Point], kind: str) -> Iterator[list[Point]]:
-    left = iter([point for point in chosen if point.kind == kind])
-    while batch := list(itertools.islice(left, TOGETHER)):
-        yield batch
 
 
 def wait_until_stored(ground: Ground, backups: Sequence[str]) -> None:
@@ -93,7 +84,7 @@ def delete(ground: Ground, backups: Sequence[str]) -> None:
 def test_a_backup_is_made_and_can_be_restored(
     ground: Ground, instances: list[str], chosen: list[Point]
 ) -> None:
-    for batch in batches(chosen, "create_backup"):
+    for batch in points.batches(chosen, "create_backup", TOGETHER):
         ground.arm(batch)
         full = back_up(ground, instances)
         assert ground.armed() == set()
@@ -112,7 +103,7 @@ def test_an_instance_is_made_of_a_backup(
     ground: Ground, instances: list[str], chosen: list[Point]
 ) -> None:
     backup, *_ = back_up(ground, instances[:1])
-    for batch in batches(chosen, "restore_instance"):
+    for batch in points.batches(chosen, "restore_instance", TOGETHER):
         ground.arm(batch)
         restored = [backup_requests.restore_instance(ground, backup) for _ in range(TOGETHER)]
         ground.wait_until_done(restored, "ACTIVE")
@@ -125,7 +116,7 @@ def test_an_instance_is_made_of_a_backup(
 
 
 def test_a_backup_is_verified(ground: Ground, instances: list[str], chosen: list[Point]) -> None:
-    for batch in batches(chosen, "verify_backup"):
+    for batch in points.batches(chosen, "verify_backup", TOGETHER):
         backups = back_up(ground, instances)
         ground.arm(batch)
         for backup in backups:
@@ -139,7 +130,7 @@ def test_a_backup_is_verified(ground: Ground, instances: list[str], chosen: list
 def test_a_backup_is_deleted_with_what_builds_on_it(
     ground: Ground, instances: list[str], chosen: list[Point]
 ) -> None:
-    for batch in batches(chosen, "delete_backups"):
+    for batch in points.batches(chosen, "delete_backups", TOGETHER):
         full = back_up(ground, instances)
         increments = back_up(ground, instances, full)
         ground.arm(batch)
@@ -150,7 +141,7 @@ def test_a_backup_is_deleted_with_what_builds_on_it(
 
 
 def test_an_instance_is_backed_up_and_deleted(ground: Ground, chosen: list[Point]) -> None:
-    for batch in batches(chosen, "back_up_and_delete_instance"):
+    for batch in points.batches(chosen, "back_up_and_delete_instance", TOGETHER):
         doomed = create_many(ground, TOGETHER)
         ground.wait_until_done(doomed, "ACTIVE")
         ground.arm(batch)

@@ -1,6 +1,7 @@
 """Which backups a new instance can begin with."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from typing import Any
@@ -70,12 +71,11 @@ def begin_of(unit: Unit, point: Mapping[str, Any], who: Context) -> Begin:
 
 def _moment(text: str) -> float:
     """Return it in seconds since 1970; without a zone it is UTC."""
-    try:
+    found = None
+    with suppress(ValueError):
         found = datetime.fromisoformat(text)
-        year = found.year
-    except ValueError:
-        year = MINYEAR
-    if not MINYEAR < year < MAXYEAR:  # the first and the last are, in UTC, perhaps none at all
+    # The first year and the last are, in UTC, perhaps none at all.
+    if found is None or not MINYEAR < found.year < MAXYEAR:
         raise errors.Invalid(
             f"restorePoint['time'] must be a moment, as 2026-11-20T10:15:03Z, not {text[:40]!r}."
         )

@@ -32,11 +32,7 @@ def page(session: Session, order: Page) -> DatabasePage:
 
 def names(session: Session) -> list[str]:
     """Return the names of all databases that are the tenant's, sorted."""
-    rows = session.rows("SELECT schema_name FROM information_schema.schemata")
-    found = [str(name) for (name,) in rows]
-    return sorted(
-        name for name in found if not is_own_database(name) and not name.startswith(NO_DATABASE)
-    )
+    return [name for name in all_names(session) if not is_own_database(name)]
 
 
 def all_names(session: Session) -> list[str]:

@@ -20,8 +20,6 @@ MOST = 1 << 20
 
 _ROWS = (*range(23, 26), *range(30, 33), *range(166, 172))
 """Rows that are written, changed and deleted: of both versions, plain and compressed."""
-_KIND_AT, _LENGTH_AT = 4, 9
-_LENGTH = struct.Struct("<I")
 _CHECKSUM = struct.Struct("<I")
 _FLAGS_AT = HEADER.size + 6
 _TABLE_AT = HEADER.size + 8
@@ -37,10 +35,9 @@ def shortened(file: BinaryIO, most: int = MOST) -> Iterator[bytes]:
     ready = [file.read(description.begin)]
     maps: list[bytes] = []
     waiting = size = 0
-    for event in _events(file):
+    for kind, event in _events(file):
         ready.append(event)
         waiting += len(event)
-        kind = event[_KIND_AT]
         if kind == Kind.TABLE_MAP:
             _check_names(event)
             maps.append(event)
@@ -58,19 +55,20 @@ def shortened(file: BinaryIO, most: int = MOST) -> Iterator[bytes]:
     yield b"".join(ready)
 
 
-def _events(file: BinaryIO) -> Iterator[bytes]:
+def _events(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Yield the kind of each event, and all of it."""
     rest = b""
     wanted = CHUNK
     while some := file.read(wanted):
         rest += some
         at = length = 0
         while len(rest) - at >= HEADER.size:
-            (length,) = _LENGTH.unpack_from(rest, at + _LENGTH_AT)
+            _, kind, _, length, _, _ = HEADER.unpack_from(rest, at)
             if length < HEADER.size:
                 raise errors.Failed("the binary log is damaged: it has an event without a head")
             if length > len(rest) - at:
                 break
-            yield rest[at : at + length]
+            yield kind, rest[at : at + length]
             at += length
         rest = rest[at:]
         wanted = max(CHUNK, length - len(rest))

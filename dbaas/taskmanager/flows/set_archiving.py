@@ -54,14 +54,14 @@ def prepare_stream(op: Archiving, tools: Toolbox) -> None:
     services: Services = tools.services
     before = services.catalog.read(lambda unit: archives.live(unit, op.instance_id))
     is_broken = before is not None and before.report is not None and before.report.ended
-    now = _new_stream(op, services) if before is None or is_broken else before
+    engine, ram_mib = services.catalog.read(lambda unit: archives.source(unit, op.instance_id))
+    now = _new_stream(op, services, engine) if before is None or is_broken else before
     vault = services.vault(now.storage)
     place = streams.place(now)
     tools.effect(lambda: vault.ensure(place))
     op.stream = now.id
     op.key = services.sealer.show(now.data_key)
     op.reached = now.report.sequence if now.report else 0
-    _, ram_mib = services.catalog.read(lambda unit: archives.source(unit, op.instance_id))
     op.piece_size = SMALL_PIECE if ram_mib < SMALL_MIB else PIECE
     wanted = [names.single_name(op.reached + number) for number in range(1, AHEAD + 1)]
     op.grant = vault.grant(place, "PUT", wanted, GRANTED)
@@ -75,10 +75,9 @@ def prepare_stream(op: Archiving, tools: Toolbox) -> None:
         tools.write(lambda unit: archive_bases.note_gap(unit, stream.id, before))
 
 
-def _new_stream(op: Archiving, services: Services) -> StreamRecord:
+def _new_stream(op: Archiving, services: Services, engine: str) -> StreamRecord:
     """Return one under this operation's id: the same, if this runs again."""
     storage = services.storage
-    engine, _ = services.catalog.read(lambda unit: archives.source(unit, op.instance_id))
     return StreamRecord(
         id=op.operation_id,
         instance_id=op.instance_id,

@@ -5,47 +5,22 @@ from http import HTTPStatus
 
 import pytest
 
-from dbaas.catalog import backups
-from dbaas.catalog.records import NewBackup
-from dbaas.catalog.unit import Unit
-from dbaas.contract.messages import Segment, StoredBackup
 from tests.unit.api.conftest import MARIADB_11_8, Api
-
-STORED = StoredBackup(
-    segments=(Segment("00000001", 70, "aa"),),
-    data_size=200,
-    restored_size=400,
-    taken_at=1_795_000_000.0,
-    engine_version="11.8.3",
-    seconds=2.5,
-    position={"lsn": "17"},
-)
+from tests.written_backups import new, write
 
 
 def complete(api: Api, instance: str, parent: str | None = None) -> str:
     """Have a complete backup; return its id."""
-    id_ = str(uuid.uuid4())
-    new = NewBackup(
-        id=id_,
+    one = new(
+        id=str(uuid.uuid4()),
         project_id=api.project,
-        user_id="u",
-        name="nightly",
-        description=None,
         instance_id=instance,
         datastore_version_id=MARIADB_11_8,
-        strategy="mariabackup",
         storage="local",
-        container="c",
         parent_id=parent,
     )
-
-    def work(unit: Unit) -> None:
-        backups.add(unit, new)
-        backups.begin(unit, id_, {"$sealed": "x"}, api.project, 60)
-        backups.complete(unit, id_, STORED, "ff", "http://storage/manifest")
-
-    api.run(work)
-    return id_
+    api.run(lambda unit: write(unit, one))
+    return one.id
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """What builds on what, what may go when, and what is left to be swept."""
 
-import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -16,30 +15,20 @@ from dbaas.catalog import (
     stored,
     tables,
 )
-from dbaas.catalog.records import BackupRecord, NewBackup, Registration
+from dbaas.catalog.records import BackupRecord, Registration
 from dbaas.catalog.stored import Kept
 from dbaas.catalog.unit import Catalog, Unit
 from dbaas.common.sealing import Sealer
 from dbaas.contract import backups as lives
 from dbaas.contract import errors
 from dbaas.contract.backups import BackupEvent, BackupStatus
-from dbaas.contract.messages import Segment, StoredBackup
 from dbaas.contract.operations import Fault, State
 from dbaas.contract.requests import DeleteBackups, SweepBackup
 from tests.catalog_server import CatalogServer
 from tests.unit.catalog.test_instances import fill, rows_read
+from tests.written_backups import STORED, new, write
 
 SEALER = Sealer(b"k" * 32)
-STORED = StoredBackup(
-    segments=(Segment("00000001", 70, "aa"), Segment("00000002", 30, "bb")),
-    data_size=200,
-    restored_size=400,
-    taken_at=1_795_000_000.5,
-    engine_version="11.8.3",
-    seconds=2.5,
-    position={"lsn": "17"},
-)
-_numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
@@ -49,33 +38,10 @@ def catalog(catalog_server: CatalogServer) -> Iterator[Catalog]:
         yield made
 
 
-def new(**values: Any) -> NewBackup:
-    plain = NewBackup(
-        id=f"backup-{next(_numbers):05}",
-        project_id="p",
-        user_id="u",
-        name="nightly",
-        description=None,
-        instance_id="0" * 36,
-        datastore_version_id="v",
-        strategy="mariabackup",
-        storage="swift",
-        container="c",
-    )
-    return replace(plain, **values)
-
-
 def made(catalog: Catalog, *, complete: bool = True, **values: Any) -> str:
     """Write a backup that was begun and, unless told otherwise, is complete; return its id."""
     one = new(**values)
-
-    def work(unit: Unit) -> None:
-        backups.add(unit, one)
-        backups.begin(unit, one.id, {"$sealed": "x"}, "AUTH_p", 60)
-        if complete:
-            backups.complete(unit, one.id, STORED, "ff", "http://swift/manifest")
-
-    catalog.run(work)
+    catalog.run(lambda unit: write(unit, one, complete=complete))
     return one.id
 
 

@@ -1,6 +1,5 @@
 """What an archiver stores of a log, over its own ends."""
 
-import struct
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -11,9 +10,9 @@ from dbaas.contract.secret import Secret
 from dbaas.guestagent.archiver import Archiver, Pace
 from dbaas.strategies.archive import pieces
 from dbaas.strategies.archive.base import Check, Goal, Spot, Tail
-from dbaas.strategies.archive.binlog import INDEX, BinlogTail
-from dbaas.strategies.archive.events import HEADER, MAGIC, Kind
+from dbaas.strategies.archive.binlog import BinlogTail
 from dbaas.strategies.archive.pieces import Head, Piece
+from tests import binlogs
 
 KEY = Secret("5a" * 32)
 GRANT = Grant("mine", "PUT", Secret("http://storage/{name}"))
@@ -26,16 +25,14 @@ class Log:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._file = directory / "binlog.000001"
+        self._file = binlogs.begin(directory)
         self.ends: set[int] = set()
         self.tails: list[BinlogTail] = []
-        (directory / INDEX).write_text("./binlog.000001\n")
-        self._file.write_bytes(MAGIC + event(Kind.DESCRIPTION, b"how it is written" + bytes(5)))
 
     def write(self, count: int) -> None:
         """Have so many transactions in it, at once."""
         at = self._file.stat().st_size
-        all_of_them = b"".join(transaction(number) for number in range(count))
+        all_of_them = b"".join(binlogs.transaction(300, number) for number in range(count))
         size = len(all_of_them) // count
         self.ends |= {at + size * number for number in range(1, count + 1)}
         with self._file.open("ab") as file:
@@ -55,15 +52,6 @@ class Log:
 
     def play(self, data: Path, pieces: Iterable[Piece], goal: Goal, check: Check) -> float:
         raise NotImplementedError
-
-
-def event(kind: int, body: bytes, stamp: int = 1000) -> bytes:
-    return HEADER.pack(stamp, kind, 1, HEADER.size + len(body), 0, 0) + body
-
-
-def transaction(stamp: int) -> bytes:
-    begin = event(Kind.GTID, struct.pack("<QIB", 1, 0, 0), stamp)
-    return begin + event(23, b"x" * 300, stamp) + event(Kind.XID, bytes(8), stamp)
 
 
 class Objects:

@@ -1,35 +1,23 @@
 """What is cut of a log, by an agent that may begin anew anywhere."""
 
-import struct
 from pathlib import Path
 
 import pytest
 
 from dbaas.strategies.archive.base import Broken, Spot
-from dbaas.strategies.archive.binlog import INDEX, BinlogTail
-from dbaas.strategies.archive.events import HEADER, MAGIC, Kind
+from dbaas.strategies.archive.binlog import BinlogTail
+from dbaas.strategies.archive.events import Kind
+from tests import binlogs
+from tests.binlogs import event, transaction
 
 NOW = 2000.0
-ROWS = 23
 LIMIT = 1000
-
-
-def event(kind: int, body: bytes, stamp: int = 1000) -> bytes:
-    return HEADER.pack(stamp, kind, 1, HEADER.size + len(body), 0, 0) + body
-
-
-def transaction(size: int, stamp: int = 1000) -> bytes:
-    """Return one of about this size."""
-    begin = event(Kind.GTID, struct.pack("<QIB", 1, 0, 0), stamp)
-    return begin + event(ROWS, b"x" * size, stamp) + event(Kind.XID, bytes(8), stamp)
 
 
 def write(directory: Path, *transactions: bytes) -> bytes:
     """Have a log of these there; return what of it is to be cut."""
     content = b"".join(transactions)
-    (directory / INDEX).write_text("./binlog.000001\n")
-    description = event(Kind.DESCRIPTION, b"how it is written" + bytes(5), 990)
-    (directory / "binlog.000001").write_bytes(MAGIC + description + content)
+    binlogs.begin(directory, content)
     return content
 
 
